@@ -1,1 +1,9 @@
-export {}
+export * as Actor from "./Actor.ts"
+export * as Limits from "./Limits.ts"
+export * as Metrics from "./Metrics.ts"
+export * as Outbox from "./Outbox.ts"
+export * as Recording from "./Recording.ts"
+export * as Resume from "./Resume.ts"
+export * as Rng from "./Rng.ts"
+export * as TimerHeap from "./TimerHeap.ts"
+export * as Watcher from "./Watcher.ts"

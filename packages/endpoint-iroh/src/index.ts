@@ -1,1 +1,2 @@
-export {}
+export * as Iroh from "./Iroh.ts"
+export * as Limits from "./Limits.ts"

@@ -23,11 +23,22 @@ export class ConnectTimeout extends Schema.TaggedError<ConnectTimeout>()("Connec
 /** This endpoint is closed. */
 export class EndpointClosed extends Schema.TaggedError<EndpointClosed>()("EndpointClosed", {}) {}
 /** Anything else the transport reported. */
-export class TransportFailure extends Schema.TaggedError<TransportFailure>()("TransportFailure", { message: Schema.String }) {}
+export class TransportFailure extends Schema.TaggedError<TransportFailure>()("TransportFailure", {
+  message: Schema.String
+}) {}
 
 export class ConnectError extends Schema.TaggedError<ConnectError>()("ConnectError", {
   peer: EndpointId,
-  reason: Schema.Union([SelfDial, NoAddress, WrongAlpn, WrongId, Refused, ConnectTimeout, EndpointClosed, TransportFailure])
+  reason: Schema.Union([
+    SelfDial,
+    NoAddress,
+    WrongAlpn,
+    WrongId,
+    Refused,
+    ConnectTimeout,
+    EndpointClosed,
+    TransportFailure
+  ])
 }) {}
 
 /** What carries this endpoint and what that can do. */

@@ -1,1 +1,2 @@
-export {}
+export * as Limits from "./Limits.ts"
+export * as Simulation from "./Simulation.ts"

@@ -1,1 +1,10 @@
-export {}
+export * as Base32 from "./Base32.ts"
+export * as Base64Url from "./Base64Url.ts"
+export * as Bytes from "./Bytes.ts"
+export * as DecodeError from "./DecodeError.ts"
+export * as Hex from "./Hex.ts"
+export * as Limits from "./Limits.ts"
+export * as Postcard from "./Postcard.ts"
+export * as Reader from "./Reader.ts"
+export * as Varint from "./Varint.ts"
+export * as Writer from "./Writer.ts"

@@ -1,0 +1,458 @@
+/**
+ * The actor kit: a fiber with a bounded, typed inbox around a pure core, and the only place where inbox, ask, stop,
+ * supervision and timers are written.
+ *
+ * The core (`initial`, `step`) is synchronous and knows nothing of Effect, clocks or other actors: it gets an event and the
+ * time, changes its state and answers with outputs. The kit drains the inbox in synchronous turns, performs the commands among
+ * the outputs itself and hands the rest to `perform`, the only impure part.
+ *
+ * `perform` returns an Effect only when the loop has to wait for it, and never waits for another actor's answer: it spawns a
+ * child that asks, and the child's end is an event. What goes to other actors goes through an `Outbox`.
+ */
+import { Cause, Clock, Context, Effect, Exit, Fiber, MutableList, Queue, Random, Schema, type Scope } from "effect"
+import * as Limits from "./Limits.ts"
+import * as Resume from "./Resume.ts"
+import { TimerHeap } from "./TimerHeap.ts"
+import { type Watching, Watchers } from "./Watcher.ts"
+
+/** The actor has ended: `closed` by its scope, by `stop` or by itself, `crashed` by a defect in `step` or `perform`. */
+export class Stopped extends Schema.TaggedError<Stopped>()("Stopped", {
+  actor: Schema.String,
+  reason: Schema.Literals(["closed", "crashed"])
+}) {
+  override get message(): string {
+    return `actor ${this.actor} has ${this.reason === "closed" ? "closed" : "crashed; its defect was logged and reaches whoever joins it"}`
+  }
+}
+
+// ---- the core -------------------------------------------------------------------------------------------------------
+
+/** Where an `ask` waits: a number, so that events stay plain data. The type remembers what may be answered. */
+export type ReplyTo<A, E = never> = number & { readonly ReplyTo?: (_: never) => Exit.Exit<A, E> }
+
+/** What a core orders from the kit itself. */
+export type Command<Event> =
+  | { readonly _tag: "Actor.SetTimer"; readonly key: string; readonly at: number; readonly event: Event }
+  | { readonly _tag: "Actor.ClearTimer"; readonly key: string }
+  | { readonly _tag: "Actor.Reply"; readonly to: number; readonly exit: Exit.Exit<unknown, unknown> }
+  | { readonly _tag: "Actor.Stop" }
+
+/** The event comes back at the time `at` (milliseconds of the Clock, as `now` in `step`). A known key is moved. */
+export const setTimer = <Event>(key: string, at: number, event: Event): Command<Event> => ({
+  _tag: "Actor.SetTimer",
+  key,
+  at,
+  event
+})
+/** Nothing happens when there is no such timer. */
+export const clearTimer = (key: string): Command<never> => ({ _tag: "Actor.ClearTimer", key })
+/** Answers an `ask`. Nothing happens when its caller is gone or has its answer. */
+export const reply = <A, E>(to: ReplyTo<A, E>, value: A): Command<never> => ({
+  _tag: "Actor.Reply",
+  to,
+  exit: Exit.succeed(value)
+})
+/** Answers an `ask` with a typed error. */
+export const refuse = <A, E>(to: ReplyTo<A, E>, error: E): Command<never> => ({
+  _tag: "Actor.Reply",
+  to,
+  exit: Exit.fail(error)
+})
+/** Ends the actor as `closed`, after the outputs that stand beside it. Events still in the inbox are not handled. */
+export const stop: Command<never> = { _tag: "Actor.Stop" }
+
+interface Tagged {
+  readonly _tag: string
+}
+
+/** The pure half of an actor. `State` is plain data that only the core touches; `step` may change it in place. */
+export interface Core<State, Event extends Tagged, Output extends Tagged> {
+  /** The seed (a 32-bit integer) is for generators that the state holds. */
+  readonly initial: (seed: number) => State
+  /** `now` is the Clock's, in milliseconds. */
+  readonly step: (state: State, event: Event, now: number) => ReadonlyArray<Output | Command<Event>>
+}
+
+/** Drives a core through recorded events without an actor, and gives what it answered to each. */
+export const replay = <State, Event extends Tagged, Output extends Tagged>(
+  core: Core<State, Event, Output>,
+  seed: number,
+  events: Iterable<{ readonly now: number; readonly event: Event }>
+): { readonly state: State; readonly outputs: ReadonlyArray<ReadonlyArray<Output | Command<Event>>> } => {
+  const state = core.initial(seed)
+  return { state, outputs: Array.from(events, ({ now, event }) => core.step(state, event, now)) }
+}
+
+// ---- the actor ------------------------------------------------------------------------------------------------------
+
+/** How an actor is doing. Reading it costs the actor nothing. */
+export interface Inspection {
+  /** Events that wait to be handled: up to the limit in the inbox, and as many again in the batch taken from it. */
+  readonly depth: number
+  /** Fibers that wait for room in the inbox. */
+  readonly waitingSenders: number
+  /** Asks without an answer yet. */
+  readonly pendingAsks: number
+  readonly timers: number
+  readonly children: number
+  /** Events that the core has seen. */
+  readonly handled: number
+  /** Time spent in turns, in milliseconds. */
+  readonly busyMs: number
+  /** The tag of the output that the loop waits for. */
+  readonly performing: string | undefined
+}
+
+export interface Actor<Event> {
+  readonly name: string
+  /** Puts an event into the inbox; waits while it is full. */
+  readonly tell: (event: Event) => Effect.Effect<void, Stopped>
+  /** The same for callbacks: never waits. */
+  readonly tryTell: (event: Event) => "accepted" | "full" | "stopped"
+  /** Puts an event into the inbox and waits for its answer. Fails with `Stopped` also when the actor ends meanwhile. */
+  readonly ask: <A, E = never>(event: (replyTo: ReplyTo<A, E>) => Event) => Effect.Effect<A, E | Stopped>
+  /** Succeeds when the actor has ended with everything that it started; dies with the defect of a crash. */
+  readonly join: Effect.Effect<void>
+  /** Ends the actor as `closed` and waits until its children are gone. What waits in the inbox is not handled. */
+  readonly stop: Effect.Effect<void>
+  readonly inspect: () => Inspection
+}
+
+/** What `perform` may do beside its own effect. */
+export interface Self<Event, R> extends Actor<Event> {
+  /**
+   * Starts a child under a key. Its end becomes an event that never waits for room. When the actor ends it interrupts its
+   * children and waits for them. A key that is in use is a defect: wait for the end of the child first.
+   */
+  readonly spawn: <A, E>(key: string, child: Effect.Effect<A, E, R>, ended: (exit: Exit.Exit<A, E>) => Event) => void
+  /** Interrupts a child; its end is an event as any other. Nothing happens when there is no such child. */
+  readonly kill: (key: string) => void
+}
+
+export interface Options<State, Event extends Tagged, Output extends Tagged, R> {
+  /** As `kind` or `kind/instance`: metrics are summed by kind. */
+  readonly name: string
+  readonly core: Core<State, Event, Output>
+  /** Performs one output. The loop waits for a returned Effect before it goes on. */
+  readonly perform: (output: Output, self: Self<Event, R>) => Effect.Effect<unknown, never, R> | void
+  /** In events. */
+  readonly inboxLimit?: number
+  /** For `initial`; drawn from `Random` when it is not given. */
+  readonly seed?: number
+}
+
+/** Starts an actor. It ends, with its children, when the Scope closes. */
+export const make = <State, Event extends Tagged, Output extends Tagged, R = never>(
+  options: Options<State, Event, Output, R>
+): Effect.Effect<Actor<Event>, never, R | Scope.Scope> =>
+  Effect.gen(function* () {
+    const services = yield* Effect.context<R>()
+    const seed = options.seed ?? (yield* Random.nextIntBetween(0, 2 ** 32))
+    // the queue wakes through the dispatcher of the fiber that makes it, so it is made here and not on first use
+    const inbox = yield* Queue.bounded<Event | Wake>(options.inboxLimit ?? Limits.inboxEvents)
+    const loop = new Loop(options, seed, services, inbox)
+    // uninterruptible up to the loop: its end runs even when the fiber is interrupted before its first step
+    const fiber = yield* Effect.forkScoped(loop.run, { startImmediately: true, uninterruptible: true })
+    loop.started(fiber, seed)
+    return loop.self
+  })
+
+// ---- the loop -------------------------------------------------------------------------------------------------------
+
+/** Wakes a loop that waits at its empty inbox, when a timer is due or a child has ended. Not an event. */
+const Wake: unique symbol = Symbol("Wake")
+type Wake = typeof Wake
+
+const none: ReadonlyArray<never> = []
+type Answer = (effect: Effect.Effect<unknown, unknown>) => void
+
+const isCommand = <Event>(output: Tagged): output is Command<Event> => output._tag.startsWith("Actor.")
+
+class Loop<State, Event extends Tagged, Output extends Tagged, R> {
+  /** Ends of children. Bounded by what the actor started itself, so they need no room in the inbox. */
+  private readonly ends = MutableList.make<() => Event>()
+  // made on first use: an idle actor pays for none of them
+  private asks: Map<number, Answer> | undefined
+  private timers: TimerHeap<string, Event> | undefined
+  private children: Map<string, Fiber.Fiber<unknown, unknown>> | undefined
+
+  private nextAsk = 1
+  private alarm: Fiber.Fiber<void> | undefined
+  private alarmAt = Infinity
+  private outputs: ReadonlyArray<Output | Command<Event>> = none
+  private nextOutput = 0
+  /** Taken from the inbox at once, so that its senders go on; it still counts as depth. */
+  private batch: ReadonlyArray<Event | Wake> = none
+  private nextEvent = 0
+  private waiting = false
+  private woken = false
+  private running = true
+  private reason: Stopped["reason"] | undefined
+  private stopped: Stopped | undefined
+  private last: Event | undefined
+  private handled = 0
+  private busyNs = 0n
+  private performing: string | undefined
+  private fiber: Fiber.Fiber<void> | undefined
+  private watching: ReadonlyArray<Watching> = []
+
+  private readonly options: Options<State, Event, Output, R>
+  private readonly services: Context.Context<R>
+  private readonly inbox: Queue.Queue<Event | Wake>
+  private readonly clock: Clock.Clock
+  private readonly state: State
+  private readonly wait: Effect.Effect<void>
+  readonly self: Self<Event, R>
+  readonly run: Effect.Effect<void, never, R>
+
+  constructor(
+    options: Options<State, Event, Output, R>,
+    seed: number,
+    services: Context.Context<R>,
+    inbox: Queue.Queue<Event | Wake>
+  ) {
+    this.options = options
+    this.services = services
+    this.inbox = inbox
+    this.clock = Context.get(services, Clock.Clock)
+    this.state = options.core.initial(seed)
+    this.wait = Effect.map(Queue.takeBetween(inbox, 1, Limits.turnEvents), (batch) => {
+      this.batch = batch
+      this.nextEvent = 0
+    })
+    this.run = Effect.whileLoop({
+      while: () => this.running || this.nextOutput < this.outputs.length,
+      body: this.turn,
+      step: () => {}
+    }).pipe(
+      Effect.interruptible,
+      Effect.onExit((exit) => this.end(exit))
+    )
+    this.self = {
+      name: options.name,
+      tell: (event) => Effect.suspend(() => (Queue.offerUnsafe(inbox, event) ? Effect.void : this.tellWhenRoom(event))),
+      tryTell: (event) => {
+        if (Queue.offerUnsafe(inbox, event)) return "accepted"
+        return this.reason === undefined ? "full" : "stopped"
+      },
+      // the type of `replyTo` saw to it that the answer is an A or an E
+      ask: (event) => Effect.callback((resume) => this.ask(event, resume as Answer)),
+      join: Effect.suspend(() => (this.fiber === undefined ? Effect.void : Fiber.await(this.fiber))).pipe(
+        Effect.flatMap((exit) => (exit !== undefined && isCrash(exit) ? exit : Effect.void))
+      ),
+      stop: Effect.suspend(() => (this.fiber === undefined ? Effect.void : Fiber.interrupt(this.fiber))),
+      inspect: () => this.inspect(),
+      spawn: (key, child, ended) => this.spawn(key, child, ended),
+      kill: (key) => this.children?.get(key)?.interruptUnsafe()
+    }
+  }
+
+  started(fiber: Fiber.Fiber<void>, seed: number): void {
+    this.fiber = fiber
+    if (this.reason !== undefined) return
+    this.watching = Context.get(this.services, Watchers).map((watcher) => watcher(this.self, seed))
+  }
+
+  private inspect(): Inspection {
+    return {
+      depth: Queue.sizeUnsafe(this.inbox) + this.batch.length - this.nextEvent - (this.woken ? 1 : 0),
+      waitingSenders: this.inbox.state._tag === "Open" ? this.inbox.state.offers.size : 0,
+      pendingAsks: this.asks?.size ?? 0,
+      timers: this.timers?.size ?? 0,
+      children: this.children?.size ?? 0,
+      handled: this.handled,
+      busyMs: Number(this.busyNs) / 1e6,
+      performing: this.performing
+    }
+  }
+
+  // ---- senders --------------------------------------------------------------------------------------------------------
+
+  private tellWhenRoom(event: Event): Effect.Effect<void, Stopped> {
+    if (this.reason !== undefined) return this.refuse()
+    if (Fiber.getCurrent() === this.fiber) return this.deadlock("tells itself with a full inbox")
+    // the queue tries again in the very step that registers, as any fiber may have run since the first try; the yield
+    // keeps senders that wait for each other from nesting in one stack
+    return Effect.flatMap(Queue.offer(this.inbox, event), (accepted) =>
+      Effect.andThen(Effect.yieldNow, accepted ? Effect.void : Effect.suspend(() => this.refuse()))
+    )
+  }
+
+  private ask(make: (to: number) => Event, answer: Answer): Effect.Effect<void> | void {
+    if (this.reason !== undefined) return answer(this.refuse())
+    if (Fiber.getCurrent() === this.fiber) return answer(this.deadlock("asks itself"))
+    const to = this.nextAsk++
+    const event = make(to)
+    const asks = (this.asks ??= new Map<number, Answer>())
+    asks.set(to, answer)
+    const forget = Effect.sync(() => asks.delete(to))
+    if (Queue.offerUnsafe(this.inbox, event)) return forget
+    // the answer may come before the caller, who waits for room now, waits for it
+    let early: Effect.Effect<unknown, unknown> | undefined
+    asks.set(to, (effect) => {
+      early = effect
+    })
+    const answered = Effect.callback<unknown, unknown>((resume) => {
+      if (early !== undefined) return resume(early)
+      asks.set(to, resume)
+      return undefined
+    })
+    answer(Effect.ensuring(Effect.andThen(Queue.offer(this.inbox, event), answered), forget))
+  }
+
+  private refuse(): Effect.Effect<never, Stopped> {
+    return Effect.fail((this.stopped ??= new Stopped({ actor: this.options.name, reason: this.reason ?? "closed" })))
+  }
+
+  private exceeds(limit: string): never {
+    throw new Error(`actor ${this.options.name} has more than ${limit}`)
+  }
+
+  private deadlock(what: string): Effect.Effect<never> {
+    return Effect.die(new Error(`deadlock: actor ${this.options.name} ${what}`))
+  }
+
+  // ---- the turn -------------------------------------------------------------------------------------------------------
+
+  /** Works until there is nothing to do, something to wait for, or the turn is over; the answer says which. */
+  private readonly turn = (): Effect.Effect<unknown, never, R> => {
+    const startNs = this.clock.monotonicTimeNanosUnsafe()
+    const now = this.clock.currentTimeMillisUnsafe()
+    this.waiting = false
+    this.performing = undefined
+    try {
+      for (let left = Limits.turnEvents; left > 0; left--) {
+        for (let output; (output = this.outputs[this.nextOutput]) !== undefined;) {
+          this.nextOutput++
+          const effect = this.apply(output)
+          if (effect !== undefined) return effect
+        }
+        if (!this.running) return Effect.void
+        const event = this.next(now)
+        if (event === undefined) return this.sleep()
+        if (event === Wake) this.woken = false
+        else this.step(event, now)
+      }
+      return Effect.yieldNow
+    } finally {
+      this.busyNs += this.clock.monotonicTimeNanosUnsafe() - startNs
+    }
+  }
+
+  /** Timers first, then ends of children, then the inbox. */
+  private next(now: number): Event | Wake | undefined {
+    const due = this.timers?.popDue(now)
+    if (due !== undefined) return due.value
+    const ended = MutableList.take(this.ends)
+    if (ended !== MutableList.Empty) return ended()
+    return this.batch[this.nextEvent++]
+  }
+
+  private step(event: Event, now: number): void {
+    this.last = event
+    this.handled++
+    if (this.watching.length > 0) for (const { event: saw } of this.watching) saw?.(now, event)
+    this.outputs = this.options.core.step(this.state, event, now)
+    this.nextOutput = 0
+  }
+
+  private apply(output: Output | Command<Event>): Effect.Effect<unknown, never, R> | undefined {
+    if (!isCommand<Event>(output)) {
+      const effect = this.options.perform(output, this.self) ?? undefined
+      if (effect !== undefined) this.performing = output._tag
+      return effect
+    }
+    switch (output._tag) {
+      case "Actor.SetTimer": {
+        const timers = (this.timers ??= new TimerHeap<string, Event>())
+        timers.set(output.key, output.at, output.event)
+        if (timers.size > Limits.timers) this.exceeds(`${Limits.timers} timers`)
+        return undefined
+      }
+      case "Actor.ClearTimer":
+        this.timers?.clear(output.key)
+        return undefined
+      case "Actor.Reply": {
+        const answer = this.asks?.get(output.to)
+        if (answer === undefined) return undefined
+        this.asks?.delete(output.to)
+        Resume.now(answer, output.exit)
+        return undefined
+      }
+      case "Actor.Stop":
+        this.running = false
+        return undefined
+    }
+  }
+
+  // ---- waiting and waking ---------------------------------------------------------------------------------------------
+
+  private sleep(): Effect.Effect<unknown> {
+    const at = this.timers?.nextAt ?? Infinity
+    if (at < this.alarmAt) this.setAlarm(at)
+    this.batch = none // what was handled is not kept alive
+    this.nextEvent = 0
+    this.waiting = true
+    return this.wait
+  }
+
+  /** One sleeping fiber for the earliest timer. When that one moves to later, the alarm goes off once for nothing. */
+  private setAlarm(at: number): void {
+    this.alarm?.interruptUnsafe()
+    this.alarmAt = at
+    const afterMs = Math.max(0, at - this.clock.currentTimeMillisUnsafe())
+    this.alarm = Effect.runForkWith(this.services)(
+      Effect.andThen(
+        Effect.sleep(afterMs),
+        Effect.sync(() => {
+          this.alarmAt = Infinity
+          this.alarm = undefined
+          this.wake()
+        })
+      )
+    )
+  }
+
+  /** A loop that works, or whose inbox has something, comes round by itself. */
+  private wake(): void {
+    if (!this.waiting || Queue.sizeUnsafe(this.inbox) > 0) return
+    this.woken = true
+    Queue.offerUnsafe(this.inbox, Wake)
+  }
+
+  // ---- children and the end -------------------------------------------------------------------------------------------
+
+  private spawn<A, E>(key: string, child: Effect.Effect<A, E, R>, ended: (exit: Exit.Exit<A, E>) => Event): void {
+    if (this.reason !== undefined) return
+    const children = (this.children ??= new Map<string, Fiber.Fiber<unknown, unknown>>())
+    if (children.has(key)) throw new Error(`actor ${this.options.name} already has a child ${key}`)
+    if (children.size >= Limits.children) this.exceeds(`${Limits.children} children`)
+    const fiber = Effect.runForkWith(this.services)(child)
+    children.set(key, fiber)
+    fiber.addObserver((exit) => {
+      children.delete(key)
+      if (this.reason !== undefined) return
+      MutableList.append(this.ends, () => ended(exit))
+      this.wake()
+    })
+  }
+
+  private end(exit: Exit.Exit<void>): Effect.Effect<unknown> {
+    this.reason = isCrash(exit) ? "crashed" : "closed"
+    this.alarm?.interruptUnsafe()
+    for (const answer of this.asks?.values() ?? []) Resume.now(answer, this.refuse())
+    this.asks?.clear()
+    Queue.shutdownUnsafe(this.inbox) // senders that wait for room see that it was not taken
+    for (const { ended } of this.watching) ended?.(this.reason)
+    const log = Effect.logError(
+      "actor crashed",
+      { actor: this.options.name, while: this.performing ?? "step", lastEvent: this.last },
+      Exit.isFailure(exit) ? exit.cause : Cause.empty
+    )
+    const children = Effect.suspend(() => Fiber.interruptAll([...(this.children?.values() ?? [])]))
+    return this.reason === "crashed" ? Effect.ensuring(log, children) : children
+  }
+}
+
+const isCrash = (exit: Exit.Exit<void>): exit is Exit.Failure<void, never> =>
+  Exit.isFailure(exit) && Cause.hasDies(exit.cause)

@@ -1,0 +1,7 @@
+import { describe, it } from "@effect/vitest"
+import { watcherCases } from "./cases.ts"
+import { testWorld } from "./testWorld.ts"
+
+describe("Watcher", () => {
+  for (const { name, run } of watcherCases) it.effect(name, () => run(testWorld))
+})

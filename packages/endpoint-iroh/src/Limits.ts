@@ -1,0 +1,30 @@
+/** Every bound of the Layer on real iroh, with its unit. */
+
+/** Bytes accepted for a stream and not yet taken over by the transport; beyond it `tryWrite` says `Blocked`. */
+export const sendBufferBytes = 262_144
+/** Bytes handed to the binding in one call: large enough that its fixed cost of some 45 us does not count. */
+export const nativeWriteBytes = 65_536
+/** Bytes asked of the binding in one read. */
+export const nativeReadBytes = 65_536
+/** Bytes read ahead of a stream's reader; beyond it the transport's flow control slows the peer. */
+export const readAheadBytes = 131_072
+/** Streams of each kind that a peer may have open at once. */
+export const concurrentUniStreams = 1024
+export const concurrentBiStreams = 256
+/** Incoming connections in their handshake; one more is refused. */
+export const handshakes = 64
+/** Connections accepted and not taken by `accept`; one more is refused. */
+export const acceptBacklog = 256
+/** Peers of whom it is remembered which protocols they did not speak, so that the next dial offers those last. */
+export const rememberedPeers = 1024
+/** Milliseconds until a dial gives up, unless the options say otherwise. The binding itself would wait for 30 s. */
+export const connectTimeoutMs = 10_000
+/** Milliseconds between two looks at the paths of a connection or the addresses of an endpoint. */
+export const pollIntervalMs = 1000
+/** Milliseconds that closing the endpoint may take to tell its peers. */
+export const closeTimeoutMs = 5000
+/** How often a port that a closed endpoint may still hold is asked for again, and the milliseconds between. */
+export const rebinds = 6
+export const rebindIntervalMs = 250
+/** Bytes of the text that goes with a close. */
+export const closeReasonBytes = 1024

@@ -1,0 +1,188 @@
+/** A connection over the binding's: one call outstanding per kind, everything that waits told how it ended. */
+import type { Close } from "@effect-live/endpoint/Close"
+import { type Connection, DatagramTooLarge, type Path, type Remote } from "@effect-live/endpoint/Connection"
+import type { BiStream, ConnectionLost } from "@effect-live/endpoint/Stream"
+import { type Loss, loss, Outcome, WaitQueue } from "@effect-live/endpoint/StreamKit"
+import type * as Native from "@number0/iroh"
+import { Effect, Exit, Stream } from "effect"
+import * as Limits from "../Limits.ts"
+import { fromNumbers, toNumbers } from "./bytes.ts"
+import { closeOf, textOf } from "./errors.ts"
+import * as Streams from "./streams.ts"
+
+/** `ended` is called once, when the connection is over. */
+export const make = (native: Native.Connection, alpn: string, remote: Remote, ended: () => void): Connection => {
+  let over: Loss | undefined
+  const closed = new Outcome<Close>()
+  const held = new Set<Streams.Held>()
+  const owner: Streams.Owner = {
+    hold: (stream) => {
+      if (over === undefined) held.add(stream)
+      else stream.lose(over, "others")
+    },
+    release: (stream) => {
+      held.delete(stream)
+    }
+  }
+  native.setMaxConcurrentUniStreams(BigInt(Limits.concurrentUniStreams))
+  native.setMaxConcurrentBiStreams(BigInt(Limits.concurrentBiStreams))
+
+  const bi = (stream: Native.BiStream): BiStream => ({
+    send: Streams.send(stream.send, owner),
+    recv: Streams.recv(stream.recv, owner)
+  })
+  const openedUni = opener(
+    () => native.openUni(),
+    (stream) => Streams.send(stream, owner),
+    () => over
+  )
+  const openedBi = opener(
+    () => native.openBi(),
+    bi,
+    () => over
+  )
+  const acceptedUni = puller(
+    "Connection.acceptUni",
+    () => native.acceptUni(),
+    (stream) => Streams.recv(stream, owner)
+  )
+  const acceptedBi = puller("Connection.acceptBi", () => native.acceptBi(), bi)
+  const datagrams = puller("Connection.readDatagram", () => native.readDatagram(), fromNumbers)
+
+  const end = (close: Close, by: "us" | "others") => {
+    if (over !== undefined) return
+    over = loss(close)
+    for (const stream of held) stream.lose(over, by)
+    for (const waiting of [openedUni, openedBi, acceptedUni, acceptedBi, datagrams]) waiting.fail(over.connection, by)
+    closed.done(Exit.succeed(close))
+    ended()
+  }
+  native.closed().then(
+    (text) => end(closeOf(text), "others"),
+    (error: unknown) => end({ _tag: "TransportFailed", message: textOf(error) }, "others")
+  )
+
+  const paths = () => native.paths().map(pathOf)
+  return {
+    alpn,
+    remote,
+    openUni: openedUni.open,
+    openBi: openedBi.open,
+    acceptUni: acceptedUni.take,
+    acceptBi: acceptedBi.take,
+    maxDatagramBytes: () => (over === undefined ? (native.maxDatagramSize() ?? 0) : 0),
+    sendDatagram: (datagram) =>
+      Effect.suspend((): Effect.Effect<void, DatagramTooLarge | ConnectionLost> => {
+        if (over !== undefined) return Effect.fail(over.connection)
+        const maxBytes = native.maxDatagramSize() ?? 0
+        if (datagram.length > maxBytes) return Effect.fail(new DatagramTooLarge({ bytes: datagram.length, maxBytes }))
+        return Effect.try({ try: () => native.sendDatagram(toNumbers([datagram])), catch: textOf }).pipe(
+          // The path shrank since, or the connection ends: the datagram is lost, as datagrams may be.
+          Effect.catch((why) => Effect.logDebug("a datagram was not sent", { why }))
+        )
+      }),
+    readDatagram: datagrams.take,
+    paths,
+    pathChanges: Stream.tick(Limits.pollIntervalMs).pipe(
+      Stream.map(paths),
+      Stream.changesWith(samePaths),
+      Stream.interruptWhen(closed.await)
+    ),
+    close: (code, reason) => {
+      if (over !== undefined) return
+      const bytes = new TextEncoder().encode(reason).subarray(0, Limits.closeReasonBytes)
+      native.close(BigInt(code), toNumbers([bytes]))
+      end({ _tag: "Local", code, reason }, "us")
+    },
+    closed: closed.await
+  }
+}
+
+/**
+ * Opens streams for whoever waits, in their order. A call cannot be taken back: the stream of a fiber that went away goes to
+ * the next one, since dropping it would show the peer an empty stream.
+ */
+const opener = <N, A>(call: () => Promise<N>, made: (native: N) => A, over: () => Loss | undefined) => {
+  const waiting = new Set<(exit: Exit.Exit<A, ConnectionLost>) => void>()
+  const spares: Array<N> = []
+  let calls = 0
+  const opened = (native: N) => {
+    calls--
+    const next = waiting.values().next().value
+    if (next === undefined) {
+      spares.push(native)
+      return
+    }
+    waiting.delete(next)
+    next(Exit.succeed(made(native)))
+  }
+  const open = Effect.callback<A, ConnectionLost>((resume) => {
+    const lost = over()
+    if (lost !== undefined) return resume(Effect.fail(lost.connection))
+    const spare = spares.pop()
+    if (spare !== undefined) return resume(Effect.succeed(made(spare)))
+    waiting.add(resume)
+    if (calls < waiting.size) {
+      calls++
+      // A failure is the end of the connection, which `fail` tells.
+      call().then(opened, () => calls--)
+    }
+    return Effect.sync(() => {
+      waiting.delete(resume)
+    })
+  })
+  const fail = (error: ConnectionLost) => {
+    const failed = [...waiting]
+    waiting.clear()
+    for (const resume of failed) resume(Exit.fail(error))
+  }
+  return { open, fail }
+}
+
+/** One call outstanding, made when somebody waits; its value is kept when that fiber goes away. */
+const puller = <N, A>(what: string, call: () => Promise<N>, made: (native: N) => A) => {
+  const queue = new WaitQueue<A, ConnectionLost>(what)
+  let calling = false
+  let broken = false
+  let lost: ConnectionLost | undefined
+  const take = Effect.suspend(() => {
+    if (!calling && queue.length === 0) {
+      calling = true
+      call().then(
+        (native) => {
+          calling = false
+          queue.push(made(native))
+        },
+        () => {
+          broken = true
+          if (lost !== undefined) queue.fail(lost)
+        }
+      )
+    }
+    return queue.take
+  })
+  const fail = (error: ConnectionLost, by: "us" | "others") => {
+    lost = error
+    // What arrived before the peer closed is still to be had: the call that is under way, or the next one, gives it or fails.
+    if (by === "us" || broken) queue.fail(error, { drop: by === "us" })
+  }
+  return { take, fail }
+}
+
+const pathOf = (path: Native.PathSnapshot): Path => ({
+  kind: path.isRelay ? "relay" : "direct",
+  remote: path.remoteAddr,
+  selected: path.isSelected,
+  rttMs: path.rttMs,
+  lostPackets: path.stats.lostPackets,
+  congestionWindowBytes: path.stats.cwnd,
+  sentBytes: path.stats.udpTxBytes,
+  receivedBytes: path.stats.udpRxBytes
+})
+
+const samePaths = (before: ReadonlyArray<Path>, after: ReadonlyArray<Path>): boolean =>
+  before.length === after.length &&
+  before.every((path, index) => {
+    const other = after[index]
+    return other !== undefined && path.remote === other.remote && path.selected === other.selected
+  })

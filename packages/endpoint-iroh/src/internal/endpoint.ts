@@ -1,0 +1,203 @@
+/** An endpoint over the binding's. */
+import type { AddressBook } from "@effect-live/endpoint/AddressBook"
+import type { Connection, Remote } from "@effect-live/endpoint/Connection"
+import * as Contract from "@effect-live/endpoint/Endpoint"
+import * as EndpointAddr from "@effect-live/endpoint/EndpointAddr"
+import * as EndpointId from "@effect-live/endpoint/EndpointId"
+import * as RelayUrl from "@effect-live/endpoint/RelayUrl"
+import { Outcome, WaitQueue } from "@effect-live/endpoint/StreamKit"
+import * as TransportAddr from "@effect-live/endpoint/TransportAddr"
+import type * as Native from "@number0/iroh"
+import { Effect, Exit, Result, type Scope, Stream } from "effect"
+import * as Limits from "../Limits.ts"
+import { fromNumbers, toNumbers } from "./bytes.ts"
+import { type ConnectReason, connectReason } from "./errors.ts"
+import * as Connections from "./connection.ts"
+
+type Binding = typeof Native
+
+/** The service over a bound endpoint. `close` must be called, or the process does not end. */
+export const make = (
+  binding: Binding,
+  native: Native.Endpoint,
+  book: AddressBook["Service"],
+  connectTimeoutMs: number
+): Contract.Endpoint["Service"] => {
+  const id = idOf(native.id())
+  const closed = new Outcome<void>()
+  /** Native objects that are collected take their connections with them. */
+  const live = new Set<Native.Connection>()
+  const accepted = new WaitQueue<Connection, Contract.EndpointClosed>("Endpoint.accept")
+  /** Protocols that a peer did not speak when it was last dialed. */
+  const wrongFor = new Map<EndpointId.EndpointId, ReadonlyArray<string>>()
+  let alpns: ReadonlyArray<string> = []
+  let handshakes = 0
+
+  const wrap = (connection: Native.Connection): Connection => {
+    live.add(connection)
+    const remote: Remote = { _tag: "Peer", id: idOf(connection.remoteId()) }
+    return Connections.make(connection, textOfAlpn(connection.alpn()), remote, () => live.delete(connection))
+  }
+
+  // ---- accepting
+
+  const handshake = async (incoming: Native.Incoming): Promise<void> => {
+    if (handshakes >= Limits.handshakes || accepted.length >= Limits.acceptBacklog) return incoming.refuse()
+    handshakes++
+    try {
+      const accepting = await incoming.accept()
+      accepted.push(wrap(await accepting.connect()))
+    } finally {
+      handshakes--
+    }
+  }
+  const acceptLoop = async (): Promise<void> => {
+    for (;;) {
+      const incoming = await native.acceptNext()
+      if (incoming === null) return
+      // A peer that speaks none of our protocols, proves no key or goes away fails its own handshake and nothing else.
+      handshake(incoming).catch(() => {})
+    }
+  }
+  const ended = () => {
+    const left = accepted.fail(new Contract.EndpointClosed(), { drop: true })
+    for (const connection of left) connection.close(0, "")
+    closed.done(Exit.void)
+  }
+  acceptLoop().then(ended, ended)
+
+  // ---- dialing
+
+  /** Every way to the peer that we know. */
+  const waysTo = (peer: EndpointAddr.EndpointAddr | EndpointId.EndpointId): EndpointAddr.EndpointAddr => {
+    const given = typeof peer === "string" ? EndpointAddr.make(peer) : peer
+    return EndpointAddr.make(given.id, [...given.addrs, ...(book.lookup(given.id)?.addrs ?? [])])
+  }
+
+  const dialOnce = (addr: EndpointAddr.EndpointAddr, alpn: string): Effect.Effect<Native.Connection, ConnectReason> =>
+    Effect.callback((resume) => {
+      let wanted = true
+      const target = new binding.EndpointAddr(
+        binding.EndpointId.fromString(addr.id),
+        EndpointAddr.relays(addr)[0] ?? null,
+        EndpointAddr.ips(addr).map(TransportAddr.format)
+      )
+      native.connect(target, toNumbers([new TextEncoder().encode(alpn)])).then(
+        (connection) => {
+          if (wanted) resume(Effect.succeed(connection))
+          // Nobody waits any more, and the binding could not be told.
+          else connection.close(0n, [])
+        },
+        (error: unknown) => resume(Effect.fail(connectReason(error, alpn, connectTimeoutMs)))
+      )
+      return Effect.sync(() => {
+        wanted = false
+      })
+    })
+
+  /** The binding offers one protocol in a handshake: those that the peer did not speak the last time come last. */
+  const dial = (addr: EndpointAddr.EndpointAddr, offered: ReadonlyArray<string>) => {
+    const wrong = wrongFor.get(addr.id) ?? []
+    const order = [...new Set([...offered.filter((alpn) => !wrong.includes(alpn)), ...offered])]
+    const none: Effect.Effect<Native.Connection, ConnectReason> = Effect.fail(new Contract.WrongAlpn({ offered }))
+    return order.reduceRight(
+      (next, alpn, index) =>
+        Effect.catchTag(dialOnce(addr, alpn), "WrongAlpn", () => {
+          remember(addr.id, order.slice(0, index + 1))
+          return next
+        }),
+      none
+    )
+  }
+
+  const remember = (peer: EndpointId.EndpointId, wrong: ReadonlyArray<string>) => {
+    wrongFor.delete(peer)
+    wrongFor.set(peer, wrong)
+    if (wrongFor.size <= Limits.rememberedPeers) return
+    for (const oldest of wrongFor.keys()) {
+      wrongFor.delete(oldest)
+      return
+    }
+  }
+
+  const connect: Contract.Endpoint["Service"]["connect"] = (peer, offered) => {
+    const addr = waysTo(peer)
+    const failed = (reason: ConnectReason) => new Contract.ConnectError({ peer: addr.id, reason })
+    const attempt = Effect.suspend((): Effect.Effect<Native.Connection, ConnectReason> => {
+      if (closed.exit !== undefined) return Effect.fail(new Contract.EndpointClosed())
+      if (addr.id === id) return Effect.fail(new Contract.SelfDial())
+      return dial(addr, offered)
+    }).pipe(
+      Effect.timeoutOrElse({
+        duration: connectTimeoutMs,
+        orElse: () => Effect.fail(new Contract.ConnectTimeout({ timeoutMs: connectTimeoutMs }))
+      }),
+      Effect.mapError(failed)
+    )
+    return Effect.uninterruptibleMask((restore) => restore(attempt).pipe(Effect.map(wrap), Effect.tap(closeWithScope)))
+  }
+
+  // ---- who and where
+
+  const addr = (): EndpointAddr.EndpointAddr => {
+    const known = native.addr()
+    const direct = known.directAddresses()
+    const relay = known.relayUrl()
+    return EndpointAddr.make(id, [
+      ...(relay === null ? [] : relayWay(relay)),
+      // A machine without any network still has itself.
+      ...(direct.length > 0 ? direct : native.boundSockets().map(onThisMachine)).flatMap(ipWay)
+    ])
+  }
+
+  return Contract.Endpoint.of({
+    id,
+    backing: { name: "@number0/iroh", version: "1.1.0", severalAlpns: false },
+    addr,
+    addrChanges: Stream.tick(Limits.pollIntervalMs).pipe(
+      Stream.map(addr),
+      Stream.changesWith(sameAddr),
+      Stream.interruptWhen(closed.await)
+    ),
+    setAlpns: (next) =>
+      Effect.sync(() => {
+        if (closed.exit !== undefined || sameTexts(alpns, next)) return
+        alpns = next
+        native.setAlpns(next.map((alpn) => toNumbers([new TextEncoder().encode(alpn)])))
+      }),
+    connect,
+    accept: Effect.uninterruptibleMask((restore) => Effect.tap(restore(accepted.take), closeWithScope)),
+    close: Effect.suspend(() => {
+      if (closed.exit !== undefined) return Effect.void
+      ended()
+      // An error here means that it is closed already.
+      return Effect.promise(() => native.close().catch(() => {})).pipe(
+        Effect.timeoutOption(Limits.closeTimeoutMs),
+        Effect.asVoid
+      )
+    })
+  })
+}
+
+const closeWithScope = (connection: Connection): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.addFinalizer(() => Effect.sync(() => connection.close(0, "")))
+
+const idOf = (native: Native.EndpointId): EndpointId.EndpointId =>
+  Result.getOrThrow(EndpointId.fromBytes(fromNumbers(native.toBytes())))
+
+const textOfAlpn = (bytes: ReadonlyArray<number>): string => new TextDecoder().decode(fromNumbers(bytes))
+
+const relayWay = (url: string): ReadonlyArray<TransportAddr.Relay> =>
+  Result.match(RelayUrl.parse(url), { onSuccess: (parsed) => [TransportAddr.relay(parsed)], onFailure: () => [] })
+
+const ipWay = (text: string): ReadonlyArray<TransportAddr.Ip> =>
+  Result.match(TransportAddr.parseIp(text), { onSuccess: (way) => [way], onFailure: () => [] })
+
+const onThisMachine = (socket: string): string =>
+  socket.replace(/^0\.0\.0\.0:/, "127.0.0.1:").replace(/^\[::\]:/, "[::1]:")
+
+const sameAddr = (before: EndpointAddr.EndpointAddr, after: EndpointAddr.EndpointAddr): boolean =>
+  sameTexts(before.addrs.map(TransportAddr.format), after.addrs.map(TransportAddr.format))
+
+const sameTexts = (before: ReadonlyArray<string>, after: ReadonlyArray<string>): boolean =>
+  before.length === after.length && before.every((text, index) => text === after[index])

@@ -1,0 +1,2 @@
+export * as SimNetwork from "./SimNetwork.ts"
+export * as EndpointCases from "./EndpointCases.ts"
