@@ -5,15 +5,7 @@
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
-import {
-  type CorpusEntry,
-  format,
-  inputAt,
-  replay,
-  type Report,
-  run,
-  type Target
-} from "@effect-live/wire/testing/Fuzz"
+import { type CorpusEntry, format, inputAt, replay, run, type Target } from "@effect-live/wire/testing/Fuzz"
 
 const maxInputMs = 10_000
 const packages = new URL("../packages/", import.meta.url)
@@ -25,30 +17,29 @@ interface Job {
   readonly current: SharedArrayBuffer
 }
 
-const loadTargets = async (): Promise<ReadonlyArray<Target>> => {
-  const targets: Array<Target> = []
+interface Suite {
+  readonly targets: ReadonlyArray<Target>
+  readonly corpus: ReadonlyArray<CorpusEntry>
+}
+
+/** The decoders of every package that lists some, with the inputs it kept. */
+const loadSuites = async (): Promise<ReadonlyArray<Suite>> => {
+  const suites: Array<Suite> = []
   for (const name of readdirSync(packages).toSorted()) {
     const file = new URL(`${name}/test/fuzz.ts`, packages)
     if (!existsSync(file)) continue
     const module: { readonly fuzzTargets: ReadonlyArray<Target> } = await import(file.href)
-    targets.push(...module.fuzzTargets)
+    const folder = new URL(`${name}/test/corpus/`, packages)
+    const files = existsSync(folder) ? readdirSync(folder).filter((kept) => kept.endsWith(".json")) : []
+    const corpus = files.flatMap((kept): ReadonlyArray<CorpusEntry> =>
+      JSON.parse(readFileSync(new URL(kept, folder), "utf8"))
+    )
+    suites.push({ targets: module.fuzzTargets, corpus })
   }
-  return targets
+  return suites
 }
 
-/** Every kept input; it names its target or goes to all of its package. */
-const replayCorpora = (targets: ReadonlyArray<Target>): ReadonlyArray<Report> =>
-  readdirSync(packages)
-    .toSorted()
-    .flatMap((name) => {
-      const folder = new URL(`${name}/test/corpus/`, packages)
-      if (!existsSync(folder)) return []
-      const own = targets.filter((target) => target.name.startsWith(`${name}/`))
-      return readdirSync(folder).map((file) => {
-        const corpus: ReadonlyArray<CorpusEntry> = JSON.parse(readFileSync(new URL(file, folder), "utf8"))
-        return replay(own, corpus)
-      })
-    })
+const targetsOf = (suites: ReadonlyArray<Suite>): ReadonlyArray<Target> => suites.flatMap(({ targets }) => targets)
 
 interface Done {
   readonly accepted: number
@@ -60,9 +51,10 @@ interface Done {
 
 /** In the worker: decode everything, then report. */
 const work = async ({ count, current, seed }: Job): Promise<void> => {
-  const targets = await loadTargets()
+  const suites = await loadSuites()
+  const targets = targetsOf(suites)
   const now = new Int32Array(current)
-  const kept = replayCorpora(targets)
+  const kept = suites.map(({ corpus, targets }) => replay(targets, corpus))
   const report = run(targets, { count, seed, progress: (index) => void Atomics.store(now, 0, index) })
   const failures = [...kept.flatMap((one) => one.failures), ...report.failures]
   const done: Done = {
@@ -100,7 +92,7 @@ const watch = async (count: number, seed: number): Promise<number> => {
   await worker.terminate()
 
   if (outcome === "hangs") {
-    const [target, input] = inputAt(await loadTargets(), seed, last)
+    const [target, input] = inputAt(targetsOf(await loadSuites()), seed, last)
     console.error(`${target.name} hangs on input ${last} of seed ${seed}\n  hex ${Buffer.from(input).toString("hex")}`)
     return 1
   }

@@ -10,6 +10,7 @@ import * as TransportAddr from "@effect-live/endpoint/TransportAddr"
 import type * as Native from "@number0/iroh"
 import { Config, ConfigProvider, Effect, Layer, Redacted, Result, Schedule, Schema } from "effect"
 import { toNumbers } from "./internal/bytes.ts"
+import { collectGarbage } from "./internal/collect.ts"
 import * as Endpoints from "./internal/endpoint.ts"
 import { textOf } from "./internal/errors.ts"
 import * as Limits from "./Limits.ts"
@@ -142,7 +143,7 @@ const parseRelayMode = (text: string): Result.Result<RelayMode, RelayUrl.RelayUr
 
 /**
  * One builder, used once and in this order: the binding aborts the process when a builder is touched after a failure or after
- * `bind`. A port that a closed endpoint held stays taken until that is collected, so a taken port is tried again for a while.
+ * `bind`. A port that a closed endpoint of this process held stays taken until that is collected: collect, and try again.
  */
 const bind = (
   native: typeof Native,
@@ -171,6 +172,7 @@ const bind = (
       return new IrohError({ reason: taken ? new AddressInUse({ bindAddrs: sockets }) : new BindFailed({ detail }) })
     }
   }).pipe(
+    Effect.tapError(({ reason }) => (reason._tag === "AddressInUse" ? Effect.sync(collectGarbage) : Effect.void)),
     Effect.retry({
       while: (error) => error.reason._tag === "AddressInUse",
       schedule: Schedule.spaced(Limits.rebindIntervalMs).pipe(Schedule.upTo({ times: Limits.rebinds }))

@@ -91,7 +91,7 @@ export const replay = (targets: ReadonlyArray<Target>, corpus: ReadonlyArray<Cor
   for (const entry of corpus) {
     const input = fromHex(entry.hex)
     const named = targets.filter(({ name }) => entry.target === undefined || entry.target === name)
-    if (named.length === 0) throw new RangeError(`no decoder is called ${entry.target}`)
+    if (named.length === 0 && entry.target !== undefined) throw new RangeError(`no decoder is called ${entry.target}`)
     for (const target of named) {
       const outcome = attempt(target, input)
       if (outcome._tag === "Broken")

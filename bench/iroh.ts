@@ -1,0 +1,145 @@
+/**
+ * The Endpoint Layer on real iroh against the bare binding that carries it, two processes on the loopback interface, the two
+ * taking turns: bytes of one stream, and the time to connect.
+ */
+import { spawn } from "node:child_process"
+import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
+import * as AddressBook from "@effect-live/endpoint/AddressBook"
+import { Endpoint } from "@effect-live/endpoint/Endpoint"
+import * as EndpointAddr from "@effect-live/endpoint/EndpointAddr"
+import * as EndpointId from "@effect-live/endpoint/EndpointId"
+import { Blocked, StreamError } from "@effect-live/endpoint/Stream"
+import * as TransportAddr from "@effect-live/endpoint/TransportAddr"
+import * as Iroh from "@effect-live/endpoint-iroh/Iroh"
+import * as binding from "@number0/iroh"
+import { Effect, Result } from "effect"
+import type { Row } from "./Row.ts"
+
+const alpn = "effect-live/bench"
+const rounds = 5
+const streamBytes = 16_000_000
+const chunkBytes = 16_384
+const connects = 40
+
+interface Target {
+  readonly id: string
+  readonly addr: string
+}
+
+const startChild = async (kind: "layer" | "bare") => {
+  const file = fileURLToPath(new URL("iroh-child.ts", import.meta.url))
+  const child = spawn(process.execPath, ["--conditions=@effect-live/source", file, kind], {
+    stdio: ["ignore", "pipe", "inherit"]
+  })
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const first = await lines.next()
+  if (first.done === true) throw new Error(`the ${kind} receiver did not start`)
+  const target: Target = JSON.parse(first.value)
+  return { child, target }
+}
+
+const chunk = new Uint8Array(chunkBytes).map((_, index) => index)
+const median = (values: ReadonlyArray<number>): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0
+
+const layerMain = (target: Target) =>
+  Effect.gen(function* () {
+    const endpoint = yield* Endpoint
+    const id = Result.getOrThrow(EndpointId.parse(target.id))
+    const addr = EndpointAddr.make(id, [Result.getOrThrow(TransportAddr.parseIp(target.addr))])
+    const connection = yield* endpoint.connect(addr, [alpn])
+    const send = Effect.gen(function* () {
+      const started = performance.now()
+      const stream = yield* connection.openUni
+      for (let sent = 0; sent < streamBytes;) {
+        const taken = stream.tryWrite(chunk)
+        if (taken === Blocked) yield* stream.writable
+        else if (taken instanceof StreamError) return yield* taken
+        else sent += taken
+      }
+      stream.finish()
+      const answer = yield* connection.acceptUni
+      yield* answer.read
+      return streamBytes / 1000 / (performance.now() - started)
+    })
+    const connect = Effect.gen(function* () {
+      const started = performance.now()
+      yield* Effect.scoped(endpoint.connect(addr, [alpn]))
+      return performance.now() - started
+    })
+    return {
+      sendOnce: send,
+      connectOnce: connect
+    }
+  })
+
+const bareMain = async (target: Target) => {
+  const builder = binding.Endpoint.builder()
+  binding.presetMinimal(builder)
+  builder.relayMode(binding.RelayMode.disabled())
+  builder.bindAddr("127.0.0.1:0")
+  const endpoint = await builder.bind()
+  const protocol = [...new TextEncoder().encode(alpn)]
+  const addr = new binding.EndpointAddr(binding.EndpointId.fromString(target.id), null, [target.addr])
+  const connection = await endpoint.connect(addr, protocol)
+  // The bare binding takes arrays of numbers: what a caller with bytes pays is part of the measurement.
+  const sendOnce = async () => {
+    const started = performance.now()
+    const stream = await connection.openUni()
+    for (let sent = 0; sent < streamBytes; sent += chunkBytes) await stream.writeAll(Array.from(chunk))
+    await stream.finish()
+    const answer = await connection.acceptUni()
+    await answer.read(1)
+    return streamBytes / 1000 / (performance.now() - started)
+  }
+  const connectOnce = async () => {
+    const started = performance.now()
+    const fresh = await endpoint.connect(addr, protocol)
+    const took = performance.now() - started
+    fresh.close(0n, [])
+    return took
+  }
+  return { endpoint, sendOnce, connectOnce }
+}
+
+export const run = async (): Promise<ReadonlyArray<Row>> => {
+  const [ours, theirs] = [await startChild("layer"), await startChild("bare")]
+  try {
+    const bare = await bareMain(theirs.target)
+    const bindAddrs = [Result.getOrThrow(TransportAddr.parseIp("127.0.0.1:0"))]
+    const measured = Effect.gen(function* () {
+      const layer = yield* layerMain(ours.target)
+      const rates: Array<readonly [number, number]> = []
+      for (let round = 0; round <= rounds; round++) {
+        const pair = [yield* layer.sendOnce, yield* Effect.promise(bare.sendOnce)] as const
+        if (round > 0) rates.push(pair)
+      }
+      const times: Array<readonly [number, number]> = []
+      for (let round = 0; round < connects; round++) {
+        times.push([yield* layer.connectOnce, yield* Effect.promise(bare.connectOnce)])
+      }
+      return { rates, times: times.slice(connects / 4) }
+    })
+    const { rates, times } = await Effect.runPromise(
+      Effect.scoped(measured).pipe(
+        Effect.provide(Iroh.layerNumber0({ bindAddrs, relayMode: "disabled" })),
+        Effect.provide(AddressBook.layer)
+      )
+    )
+    await bare.endpoint.close()
+    const [rate, bareRate] = [median(rates.map(([ours]) => ours)), median(rates.map(([, bare]) => bare))]
+    const [time, bareTime] = [median(times.map(([ours]) => ours)), median(times.map(([, bare]) => bare))]
+    return [
+      { what: "iroh: one stream through the Layer, two processes", value: rate, unit: "MB/s", reach: "" },
+      { what: "iroh: the bare binding, same bytes", value: bareRate, unit: "MB/s", reach: "" },
+      { what: "iroh: Layer / bare binding", value: rate / bareRate, unit: "", reach: "0.9" },
+      { what: "iroh: connect through the Layer", value: time, unit: "ms", reach: "" },
+      { what: "iroh: connect with the bare binding", value: bareTime, unit: "ms", reach: "" }
+    ]
+  } finally {
+    ours.child.kill()
+    theirs.child.kill()
+  }
+}
+
+if (import.meta.main) console.table(await run())
