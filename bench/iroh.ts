@@ -122,7 +122,7 @@ export const run = async (): Promise<ReadonlyArray<Row>> => {
     })
     const { rates, times } = await Effect.runPromise(
       Effect.scoped(measured).pipe(
-        Effect.provide(Iroh.layerNumber0({ bindAddrs, relayMode: "disabled" })),
+        Effect.provide(Iroh.layer({ bindAddrs, relayMode: "disabled" })),
         Effect.provide(AddressBook.layer)
       )
     )

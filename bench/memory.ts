@@ -73,8 +73,9 @@ const sessions = Effect.suspend(() => {
   return growth(1_000, Effect.orDie(visit))
 })
 
+const row = (what: string, value: number): Row => ({ what, value, unit: "times", reach: "below 1.1" })
+
 export const run = async (): Promise<ReadonlyArray<Row>> => {
-  const row = (what: string, value: number): Row => ({ what, value, unit: "times", reach: "below 1.1" })
   return [
     row("memory after 10,000 groups without a reader, against 1,000", await Effect.runPromise(groups)),
     row("memory after 1,000 sessions come and gone, against 100", await Effect.runPromise(sessions))

@@ -123,8 +123,9 @@ const measure = async (subscribe: Subscribe, viewers: number, groups: number): P
   return best
 }
 
+const row = (what: string, value: number): Row => ({ what, value, unit: "frames/s", reach: "above 200,000" })
+
 export const run = async (): Promise<ReadonlyArray<Row>> => {
-  const row = (what: string, value: number): Row => ({ what, value, unit: "frames/s", reach: "above 200,000" })
   return [
     row("moq model, 4 kB frames, 1 to 1", await measure(local, 1, 2_000)),
     row("moq model, 4 kB frames, 1 to 100", await measure(local, 100, 500)),

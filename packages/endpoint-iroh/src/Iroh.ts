@@ -79,7 +79,7 @@ export const binding: Effect.Effect<typeof Native, IrohError> = Effect.tryPromis
 })
 
 /** The endpoint on `@number0/iroh`; it closes with the Layer's Scope. Works without any network, on one machine. */
-export const layerNumber0 = (options: Options = {}): Layer.Layer<Endpoint, IrohError, AddressBook> =>
+export const layer = (options: Options = {}): Layer.Layer<Endpoint, IrohError, AddressBook> =>
   Layer.effect(
     Endpoint,
     Effect.gen(function* () {
@@ -92,9 +92,6 @@ export const layerNumber0 = (options: Options = {}): Layer.Layer<Endpoint, IrohE
       return endpoint
     })
   )
-
-/** On the best backing there is. */
-export const layer = layerNumber0
 
 /**
  * `layer`, configured by `IROH_SECRET` (64 hex digits or 52 letters of base32), `IROH_BIND` (`ip:port` joined by commas) and

@@ -14,7 +14,7 @@ const loopback = [
 /** A fresh endpoint on the loopback interface. */
 const party = Effect.fnUntraced(function* (_name: string) {
   const book = yield* AddressBook.make
-  const layer = Iroh.layerNumber0({ bindAddrs: loopback, relayMode: "disabled", connectTimeoutMs: 3000 }).pipe(
+  const layer = Iroh.layer({ bindAddrs: loopback, relayMode: "disabled", connectTimeoutMs: 3000 }).pipe(
     Layer.provide(Layer.succeed(AddressBook.AddressBook, book))
   )
   return { book, endpoint: Context.get(yield* Layer.build(layer), Endpoint) }

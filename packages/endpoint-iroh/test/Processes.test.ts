@@ -58,7 +58,7 @@ const addrOf = (of: Peer) => Effect.map(ticketOf(of), (ticket) => Result.getOrTh
 const loopback = [Result.getOrThrow(TransportAddr.parseIp("127.0.0.1:0"))]
 const onIroh = <A, E>(program: Effect.Effect<A, E, Endpoint | Scope.Scope>) =>
   Effect.scoped(program).pipe(
-    Effect.provide(Iroh.layerNumber0({ bindAddrs: loopback, relayMode: "disabled" })),
+    Effect.provide(Iroh.layer({ bindAddrs: loopback, relayMode: "disabled" })),
     Effect.provide(AddressBook.layer)
   )
 

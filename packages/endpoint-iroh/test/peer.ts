@@ -73,7 +73,7 @@ if (role === undefined || !(role in programs)) throw new Error(`no such role: ${
 const program: Effect.Effect<unknown, unknown, Endpoint | Scope.Scope> = programs[role as keyof typeof programs]
 const exit = await Effect.runPromiseExit(
   Effect.scoped(program).pipe(
-    Effect.provide(Iroh.layerNumber0({ bindAddrs, relayMode: role === "bind" ? "default" : "disabled" })),
+    Effect.provide(Iroh.layer({ bindAddrs, relayMode: role === "bind" ? "default" : "disabled" })),
     Effect.provide(AddressBook.layer)
   )
 )

@@ -22,6 +22,12 @@ export const make = (native: Native.Connection, alpn: string, remote: Remote, en
     },
     release: (stream) => {
       held.delete(stream)
+    },
+    failed: (error) => {
+      // Its own end is told by `closed()`; anything else is a fault of the binding, after which nothing can be relied on.
+      if (over !== undefined || native.closeReason() !== null) return
+      native.close(0n, [])
+      end({ _tag: "TransportFailed", message: textOf(error) }, "others")
     }
   }
   native.setMaxConcurrentUniStreams(BigInt(Limits.concurrentUniStreams))

@@ -74,7 +74,11 @@ export const make = (
     return EndpointAddr.make(given.id, [...given.addrs, ...(book.lookup(given.id)?.addrs ?? [])])
   }
 
-  const dialOnce = (addr: EndpointAddr.EndpointAddr, alpn: string): Effect.Effect<Native.Connection, ConnectReason> =>
+  const dialOnce = (
+    addr: EndpointAddr.EndpointAddr,
+    alpn: string,
+    dialed: Set<Native.Connection>
+  ): Effect.Effect<Native.Connection, ConnectReason> =>
     Effect.callback((resume) => {
       let wanted = true
       const target = new binding.EndpointAddr(
@@ -84,9 +88,10 @@ export const make = (
       )
       native.connect(target, toNumbers([new TextEncoder().encode(alpn)])).then(
         (connection) => {
-          if (wanted) resume(Effect.succeed(connection))
-          // Nobody waits any more, and the binding could not be told.
-          else connection.close(0n, [])
+          // Where nobody waits any more, it is closed: the binding could not be told.
+          if (!wanted) return connection.close(0n, [])
+          dialed.add(connection)
+          resume(Effect.succeed(connection))
         },
         (error: unknown) => resume(Effect.fail(connectReason(error, alpn, connectTimeoutMs)))
       )
@@ -96,13 +101,17 @@ export const make = (
     })
 
   /** The binding offers one protocol in a handshake: those that the peer did not speak the last time come last. */
-  const dial = (addr: EndpointAddr.EndpointAddr, offered: ReadonlyArray<string>) => {
+  const dial = (
+    addr: EndpointAddr.EndpointAddr,
+    offered: ReadonlyArray<string>,
+    dialed: Set<Native.Connection>
+  ): Effect.Effect<Native.Connection, ConnectReason> => {
     const wrong = wrongFor.get(addr.id) ?? []
     const order = [...new Set([...offered.filter((alpn) => !wrong.includes(alpn)), ...offered])]
     const none: Effect.Effect<Native.Connection, ConnectReason> = Effect.fail(new Contract.WrongAlpn({ offered }))
     return order.reduceRight(
       (next, alpn, index) =>
-        Effect.catchTag(dialOnce(addr, alpn), "WrongAlpn", () => {
+        Effect.catchTag(dialOnce(addr, alpn, dialed), "WrongAlpn", () => {
           remember(addr.id, order.slice(0, index + 1))
           return next
         }),
@@ -121,19 +130,23 @@ export const make = (
   }
 
   const connect: Contract.Endpoint["Service"]["connect"] = (peer, offered) => {
-    const addr = waysTo(peer)
-    const failed = (reason: ConnectReason) => new Contract.ConnectError({ peer: addr.id, reason })
+    const peerId = typeof peer === "string" ? peer : peer.id
     const attempt = Effect.suspend((): Effect.Effect<Native.Connection, ConnectReason> => {
       if (closed.exit !== undefined) return Effect.fail(new Contract.EndpointClosed())
-      if (addr.id === id) return Effect.fail(new Contract.SelfDial())
-      return dial(addr, offered)
-    }).pipe(
-      Effect.timeoutOrElse({
-        duration: connectTimeoutMs,
-        orElse: () => Effect.fail(new Contract.ConnectTimeout({ timeoutMs: connectTimeoutMs }))
-      }),
-      Effect.mapError(failed)
-    )
+      if (peerId === id) return Effect.fail(new Contract.SelfDial())
+      const dialed = new Set<Native.Connection>()
+      // A connection may come in the very moment in which the attempt is given up.
+      const closeAll = Effect.sync(() => {
+        for (const connection of dialed) connection.close(0n, [])
+      })
+      return dial(waysTo(peer), offered, dialed).pipe(
+        Effect.timeoutOrElse({
+          duration: connectTimeoutMs,
+          orElse: () => Effect.fail(new Contract.ConnectTimeout({ timeoutMs: connectTimeoutMs }))
+        }),
+        Effect.onExit((exit) => (Exit.isSuccess(exit) ? Effect.void : closeAll))
+      )
+    }).pipe(Effect.mapError((reason) => new Contract.ConnectError({ peer: peerId, reason })))
     return Effect.uninterruptibleMask((restore) => restore(attempt).pipe(Effect.map(wrap), Effect.tap(closeWithScope)))
   }
 

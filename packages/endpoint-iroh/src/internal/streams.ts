@@ -21,6 +21,8 @@ export interface Held {
 export interface Owner {
   readonly hold: (stream: Held) => void
   readonly release: (stream: Held) => void
+  /** A call failed for no reason that belongs to the stream: the connection is over, or is given up now. */
+  readonly failed: (error: unknown) => void
 }
 
 /** The sending half. */
@@ -44,7 +46,7 @@ export const send = (native: Native.SendStream, owner: Owner): SendBuffer => {
   const failed = (error: unknown) => {
     if (over) return
     const code = codeIn("Stopped", error)
-    if (code === undefined) return // the connection is gone, and says how by `lose`
+    if (code === undefined) return owner.failed(error)
     end()
     // The peer reads nothing more; this tells it how much there would have been, and frees the stream.
     native.reset(BigInt(code)).catch(ignoreEnded)
@@ -106,7 +108,10 @@ export const send = (native: Native.SendStream, owner: Owner): SendBuffer => {
   const buffer: SendBuffer = new SendBuffer({
     room: () => Limits.sendBufferBytes - waitingBytes - inFlightBytes,
     take: (chunk) => {
-      waiting.push(chunk)
+      // In pieces: one call converts all that it is given, and nothing else runs meanwhile.
+      for (let at = 0; at < chunk.length; at += Limits.nativeWriteBytes) {
+        waiting.push(chunk.subarray(at, at + Limits.nativeWriteBytes))
+      }
       waitingBytes += chunk.length
       run()
     },
@@ -167,9 +172,9 @@ export const recv = (native: Native.RecvStream, owner: Owner): RecvBuffer => {
       buffer.reset(code)
       return
     }
-    // The connection is gone; `lose` says how, or said so already.
     broken = true
-    if (lost === undefined) return
+    // The connection says how it ended by `lose`, or said so already.
+    if (lost === undefined) return owner.failed(error)
     end()
     buffer.lose(lost.stream)
   }
