@@ -86,10 +86,12 @@ export const layer = (options: Options = {}): Layer.Layer<Endpoint, IrohError, A
       const book = yield* AddressBook
       const native = yield* binding
       const secretKey = options.secretKey ?? (yield* SecretKey.generate)
-      const bound = yield* bind(native, secretKey, options.bindAddrs ?? [], options.relayMode ?? "default")
-      const endpoint = Endpoints.make(native, bound, book, options.connectTimeoutMs ?? Limits.connectTimeoutMs)
-      yield* Effect.addFinalizer(() => endpoint.close)
-      return endpoint
+      return yield* Effect.acquireRelease(
+        Effect.map(bind(native, secretKey, options.bindAddrs ?? [], options.relayMode ?? "default"), (bound) =>
+          Endpoints.make(native, bound, book, options.connectTimeoutMs ?? Limits.connectTimeoutMs)
+        ),
+        (endpoint) => endpoint.close
+      )
     })
   )
 

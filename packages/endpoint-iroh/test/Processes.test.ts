@@ -62,7 +62,7 @@ const onIroh = <A, E>(program: Effect.Effect<A, E, Endpoint | Scope.Scope>) =>
     Effect.provide(AddressBook.layer)
   )
 
-describe("@number0/iroh in processes of its own", { concurrent: true }, () => {
+describe("@number0/iroh in processes of its own", { concurrent: true, timeout: 30_000 }, () => {
   it.live(
     "a peer that is killed ends reads and the connection with IdleTimeout, and disturbs nothing else",
     () =>

@@ -187,11 +187,6 @@ export class RecvBuffer implements RecvStream {
     return this.#bufferedBytes
   }
 
-  /** Did the end arrive, whatever it is? Pushes after it are dropped. */
-  get ended(): boolean {
-    return this.#end !== undefined
-  }
-
   readonly tryRead = (): Uint8Array | Blocked | End | StreamError => {
     const chunk = this.#chunks[this.#head]
     if (chunk === undefined) {
@@ -281,7 +276,6 @@ export interface RecvDriver {
 /** The sending half of a stream: its states and waits. The bytes themselves go to the driver at once. */
 export class SendBuffer implements SendStream {
   #error: StreamError | undefined
-  #finished = false
   #over = false
   readonly #waiter = new Waiter("SendStream.writable", () => this.#error !== undefined || this.#driver.room() > 0)
   readonly #stopped = new Outcome<number, StreamError>()
@@ -327,7 +321,6 @@ export class SendBuffer implements SendStream {
 
   readonly finish = (): void => {
     if (this.#error !== undefined) return
-    this.#finished = true
     this.#error = streamEnded
     this.#driver.finish()
     this.#waiter.wake()
@@ -352,11 +345,6 @@ export class SendBuffer implements SendStream {
 
   get flushed(): Effect.Effect<void, StreamError> {
     return this.#flushed.await
-  }
-
-  /** `finish` was called, and neither a reset nor a stop took it back. */
-  get finished(): boolean {
-    return this.#finished && !this.#over
   }
 
   /** The driver's room may have grown. */

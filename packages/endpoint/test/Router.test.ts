@@ -172,35 +172,39 @@ describe("Router", () => {
     )
   )
 
-  it("survives the race finder: handlers come and go while peers dial", () =>
-    Effect.runPromise(
-      Effect.gen(function* () {
-        const found = yield* Simulation.explore(
-          Effect.scoped(
-            Effect.gen(function* () {
-              const { connect, router, scope } = yield* world
-              let running = 0
-              const handler = () =>
-                Effect.acquireRelease(
-                  Effect.sync(() => running++),
-                  () => Effect.sync(() => running--)
-                ).pipe(Effect.andThen(Effect.sleep("3 millis")))
-              const comeAndGo = Effect.forEach([1, 2, 3], () =>
-                Effect.scoped(Effect.andThen(router.handle(["x"], handler), Effect.sleep("4 millis")))
-              )
-              const dialing = Effect.forEach([1, 2, 3], () =>
-                Effect.scoped(Effect.flatMap(connect("x"), ({ closed }) => closed)).pipe(
-                  Effect.catchTag("ConnectError", () => Effect.void)
+  it(
+    "survives the race finder: handlers come and go while peers dial",
+    () =>
+      Effect.runPromise(
+        Effect.gen(function* () {
+          const found = yield* Simulation.explore(
+            Effect.scoped(
+              Effect.gen(function* () {
+                const { connect, router, scope } = yield* world
+                let running = 0
+                const handler = () =>
+                  Effect.acquireRelease(
+                    Effect.sync(() => running++),
+                    () => Effect.sync(() => running--)
+                  ).pipe(Effect.andThen(Effect.sleep("3 millis")))
+                const comeAndGo = Effect.forEach([1, 2], () =>
+                  Effect.scoped(Effect.andThen(router.handle(["x"], handler), Effect.sleep("4 millis")))
                 )
-              )
-              yield* Effect.all([comeAndGo, dialing, dialing], { concurrency: "unbounded" })
-              yield* Scope.close(scope, Exit.void)
-              assert.strictEqual(running, 0)
-            })
-          ).pipe(Effect.provide(SimNetwork.layer())),
-          { seeds: 1000, preempt: 0.05, stepLimit: 100_000 }
-        )
-        assert.isUndefined(found)
-      })
-    ))
+                const dialing = Effect.forEach([1, 2], () =>
+                  Effect.scoped(Effect.flatMap(connect("x"), ({ closed }) => closed)).pipe(
+                    Effect.catchTag("ConnectError", () => Effect.void)
+                  )
+                )
+                yield* Effect.all([comeAndGo, dialing, dialing], { concurrency: "unbounded" })
+                yield* Scope.close(scope, Exit.void)
+                assert.strictEqual(running, 0)
+              })
+            ).pipe(Effect.provide(SimNetwork.layer())),
+            { seeds: 1000, preempt: 0.05, stepLimit: 100_000 }
+          )
+          assert.isUndefined(found, `seed ${found?.seed}: ${String(found?.exit)}`)
+        })
+      ),
+    120_000
+  )
 })

@@ -1,1 +1,4 @@
-export {}
+export * as Limits from "./Limits.ts"
+export * as Live from "./Live.ts"
+export * as LiveTicket from "./LiveTicket.ts"
+export * as Subscription from "./Subscription.ts"

@@ -1,1 +1,11 @@
-export {}
+export * as Catalog from "./Catalog.ts"
+export * as Codec from "./Codec.ts"
+export * as Export from "./Export.ts"
+export * as Import from "./Import.ts"
+export * as Legacy from "./Legacy.ts"
+export * as Limits from "./Limits.ts"
+export * as LocalBroadcast from "./LocalBroadcast.ts"
+export * as Pace from "./Pace.ts"
+export * as Recorder from "./Recorder.ts"
+export * as RemoteBroadcast from "./RemoteBroadcast.ts"
+export * as Sample from "./Sample.ts"

@@ -1,1 +1,1 @@
-export {}
+export * as Node from "./Node.ts"

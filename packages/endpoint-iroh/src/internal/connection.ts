@@ -96,9 +96,11 @@ export const make = (native: Native.Connection, alpn: string, remote: Remote, en
     ),
     close: (code, reason) => {
       if (over !== undefined) return
-      const bytes = new TextEncoder().encode(reason).subarray(0, Limits.closeReasonBytes)
-      native.close(BigInt(code), toNumbers([bytes]))
-      end({ _tag: "Local", code, reason }, "us")
+      // Cut between two characters.
+      const bytes = new Uint8Array(Limits.closeReasonBytes)
+      const { read, written } = new TextEncoder().encodeInto(reason, bytes)
+      native.close(BigInt(code), toNumbers([bytes.subarray(0, written)]))
+      end({ _tag: "Local", code, reason: reason.slice(0, read) }, "us")
     },
     closed: closed.await
   }

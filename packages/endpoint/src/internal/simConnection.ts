@@ -124,6 +124,7 @@ class SimRecv implements RecvDriver {
   }
 
   data(seq: number, bytes: Uint8Array, fin: boolean): void {
+    if (this.#over) return
     if (seq !== this.#nextSeq) {
       this.#early.set(seq, { bytes, fin })
       return
@@ -182,6 +183,34 @@ class Streams {
 
   constructor(closed: () => boolean) {
     this.waiting = new Waiters(() => this.opened < this.mayOpen || closed())
+  }
+}
+
+/** A frame under way; a class, because there are very many. */
+class FramePacket implements Packet {
+  readonly bytes: number
+  readonly #end: End
+  readonly #frame: Frame
+  readonly #attempt: number
+
+  constructor(end: End, frame: Frame, bytes: number, attempt: number) {
+    this.#end = end
+    this.#frame = frame
+    this.bytes = bytes
+    this.#attempt = attempt
+  }
+
+  get label(): string {
+    return this.#end.wiring.label + describe(this.#frame)
+  }
+  get datagram(): boolean {
+    return this.#frame._tag === "Datagram"
+  }
+  arrive(): boolean {
+    return this.#end.arrive(this.#frame)
+  }
+  lost(): void {
+    this.#end.lost(this.#frame, this.#attempt)
   }
 }
 
@@ -252,39 +281,36 @@ export class End implements Source {
     if (this.open) this.#transmit(frame, 0)
   }
 
-  /** Stream frames and control frames are sent until they arrive; datagrams and closes once. */
   #transmit(frame: Frame, attempt: number): void {
-    const { host, out } = this.wiring
-    if (host.up) out.carry(this.#packet(frame, attempt))
+    if (this.wiring.host.up) this.wiring.out.carry(this.#packet(frame, attempt))
   }
 
   #packet(frame: Frame, attempt: number): Packet {
-    const { back, host, label, out, sim } = this.wiring
     const bytes = payloadBytes(frame)
     this.#sentBytes += bytes
-    return {
-      label: `${label}${describe(frame)}`,
-      bytes,
-      datagram: frame._tag === "Datagram",
-      arrive: () => {
-        const peer = this.peer
-        if (peer === undefined || !peer.wiring.host.up) return false
-        if (frame._tag === "Data") this.#delivered(frame.bytes.length)
-        peer.#receive(frame)
-        return true
-      },
-      lost: () => {
-        this.#lostPackets++
-        if (frame._tag === "Datagram" || frame._tag === "Close") return
-        if (frame._tag === "Data" && !this.#sends.has(frame.stream)) {
-          this.#delivered(frame.bytes.length) // the stream was reset since: nobody wants this any more
-          return
-        }
-        sim.at(sim.nowMs() + retransmitMs(out.link, back.link, attempt), () => {
-          if (this.open && host.up) this.#transmit(frame, attempt + 1)
-        })
-      }
+    return new FramePacket(this, frame, bytes, attempt)
+  }
+
+  /** What a packet does when it is there. False: nobody is. */
+  arrive(frame: Frame): boolean {
+    const { peer } = this
+    if (peer === undefined || !peer.wiring.host.up) return false
+    if (frame._tag === "Data") this.#release(frame.bytes.length)
+    peer.#receive(frame)
+    return true
+  }
+
+  /** Stream frames and control frames are sent until they arrive; datagrams and closes once. */
+  lost(frame: Frame, attempt: number): void {
+    const { back, host, out, sim } = this.wiring
+    this.#lostPackets++
+    if (frame._tag === "Datagram" || frame._tag === "Close") return
+    if (frame._tag === "Data" && !this.#sends.has(frame.stream)) {
+      return this.#release(frame.bytes.length) // the stream was reset since: nobody wants this any more
     }
+    sim.at(sim.nowMs() + retransmitMs(out.link, back.link, attempt), () => {
+      if (this.open && host.up) this.#transmit(frame, attempt + 1)
+    })
   }
 
   sendRoom(side: SimSend): number {
@@ -344,9 +370,11 @@ export class End implements Source {
     return this.#packet({ _tag: "Data", stream: best.id, seq: best.seq++, bytes, fin }, 0)
   }
 
-  #delivered(bytes: number): void {
+  /** Bytes that are with the peer, or that nobody wants any more. Writers are woken in steps. */
+  #release(bytes: number): void {
     this.#unsentBytes -= bytes
-    if (this.#starved.size === 0 || this.#unsentBytes >= Limits.simSendBufferBytes) return
+    const { simSendBufferBytes } = Limits
+    if (this.#starved.size === 0 || this.#unsentBytes > simSendBufferBytes - step(simSendBufferBytes)) return
     const starved = [...this.#starved]
     this.#starved.clear()
     for (const side of starved) side.buffer.wake()
@@ -354,12 +382,13 @@ export class End implements Source {
 
   #sendOver(side: SimSend): void {
     if (!this.#sends.delete(side.id)) return
-    for (const chunk of side.queue) this.#unsentBytes -= chunk.length
+    const queuedBytes = side.queue.reduce((sum, chunk) => sum + chunk.length, 0)
     side.queue.length = 0
     side.finQueued = false
     this.#ready.delete(side)
     this.#starved.delete(side)
     this.#streamOver(side.id)
+    this.#release(queuedBytes)
   }
 
   recvOver(side: SimRecv): void {

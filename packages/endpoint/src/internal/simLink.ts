@@ -26,9 +26,9 @@ export interface Packet {
   readonly bytes: number
   readonly datagram: boolean
   /** False: nobody is there (any more), and the packet is lost. */
-  readonly arrive: () => boolean
+  arrive(): boolean
   /** Called for every loss; the sender decides whether to send it again. */
-  readonly lost: () => void
+  lost(): void
 }
 
 /** Somebody who has stream data to send on a link with a rate, packet by packet. */

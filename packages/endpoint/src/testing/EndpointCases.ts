@@ -540,6 +540,29 @@ const streams: ReadonlyArray<Case> = [
       yield* same(seen, count, "different streams")
     })
   ),
+  row("streams that end by a stop or a reset make room for others too", ({ a, b }) =>
+    Effect.gen(function* () {
+      const { here, there } = yield* connected(a, b)
+      const count = 3000
+      const writing = Effect.gen(function* () {
+        for (let i = 0; i < count; i++) {
+          const send = yield* here.openUni
+          yield* send.write(Uint8Array.of(i & 1))
+          if ((i & 1) === 1) send.reset(1)
+          else yield* Effect.forkChild(Effect.exit(send.stopped))
+        }
+      })
+      const reading = Effect.gen(function* () {
+        for (let i = 0; i < count; i++) {
+          const recv = yield* there.acceptUni
+          const exit = yield* Effect.exit(recv.read)
+          if (Exit.isSuccess(exit) && exit.value !== End && exit.value[0] === 0) recv.stop(2)
+          else yield* Effect.exit(recv.read)
+        }
+      })
+      yield* Effect.all([writing, reading], { concurrency: "unbounded" })
+    })
+  ),
   row("more bi streams than may be open at the same time, each answered", ({ a, b }) =>
     Effect.gen(function* () {
       const { here, there } = yield* connected(a, b)

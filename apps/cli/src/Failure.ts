@@ -1,0 +1,69 @@
+/** What ends a command without success: a text that says what to try, and the exit code that belongs to it. */
+import { Data, Runtime } from "effect"
+
+/** Exit codes of every command. */
+export const failed = 1
+export const misused = 2
+
+export class Failure extends Data.TaggedError("Failure")<{
+  /** The tag of the error underneath, and of its innermost reason, for programs that read `--json`. */
+  readonly kind: string
+  readonly reason?: string
+  readonly message: string
+  readonly exitCode: number
+}> {
+  override readonly [Runtime.errorReported] = false
+}
+
+/** The command could not do what it was asked. */
+export const make = (kind: string, message: string): Failure =>
+  new Failure({ kind, message: hideTickets(message), exitCode: failed })
+
+/** The command was asked for something that it cannot do. */
+export const misuse = (kind: string, message: string): Failure =>
+  new Failure({ kind, message: hideTickets(message), exitCode: misused })
+
+interface Tagged {
+  readonly _tag: string
+  readonly message: string
+}
+
+/** What a user can do about an error, by its tag or the tag of its reason. */
+const advice: { readonly [tag: string]: string } = {
+  ConfigError: "Look at the environment: `irl doctor` lists what it reads",
+  Unreachable: "Ask for a fresh ticket, and see `irl doctor` on both sides",
+  NoAnswer: "Is `irl publish` still running there? A publisher without IROH_SECRET has another ticket after each start",
+  NotAnnounced: "The name in the ticket may be wrong, or the broadcast has ended",
+  BackingMissing: "See `irl doctor`",
+  DiskFull: "Make room and record again"
+}
+
+/** Tags of errors that come from how the command was called. */
+const misuses = new Set(["ConfigError", "TicketError", "InvalidPath", "UnknownExtension", "NotRewindable"])
+
+/** The tags of an error and of the reasons inside it, from the outside in. */
+const tagsOf = (error: unknown): ReadonlyArray<string> => {
+  if (typeof error !== "object" || error === null || !("_tag" in error) || typeof error._tag !== "string") return []
+  const inner = "reason" in error ? error.reason : "cause" in error ? error.cause : undefined
+  return [error._tag, ...tagsOf(inner)]
+}
+
+/** An error of the packages, told to a user. */
+export const from = (error: Tagged): Failure => {
+  if (error instanceof Failure) return error
+  const tags = tagsOf(error)
+  const reason = tags.at(-1)
+  const hints = tags.flatMap((tag) => advice[tag] ?? [])
+  return new Failure({
+    kind: error._tag,
+    ...(reason === undefined || reason === error._tag ? {} : { reason }),
+    message: hideTickets([error.message, ...hints.slice(-1)].join(". ")),
+    exitCode: tags.some((tag) => misuses.has(tag)) ? misused : failed
+  })
+}
+
+/** Whoever has a ticket can watch, so none is printed in an error. */
+export const hideTickets = (text: string): string => text.replace(/iroh-live:[\w-]+\/\S*/g, "iroh-live:<redacted>")
+
+/** For text that quotes the command line: also tickets that lost their scheme, and keys. */
+export const hideSecrets = (text: string): string => hideTickets(text).replace(/[\w-]{40,}/g, "<redacted>")

@@ -1,0 +1,22 @@
+/** Whether a relay leads to this endpoint: it is asked for by the environment, and answers some time after the start. */
+import { Endpoint } from "@effect-live/endpoint/Endpoint"
+import * as EndpointAddr from "@effect-live/endpoint/EndpointAddr"
+import { Config, type Duration, Effect, Option, Stream } from "effect"
+
+/** `IROH_RELAY` says that there is none. */
+export const disabled: Config.Config<boolean> = Config.String("IROH_RELAY").pipe(
+  Config.withDefault(""),
+  Config.map((mode) => mode === "disabled")
+)
+
+/** Waits until a relay leads here, and gives its URLs; none when that takes longer. */
+export const wait = Effect.fnUntraced(function* (timeout: Duration.Input) {
+  const endpoint = yield* Endpoint
+  return yield* endpoint.addrChanges.pipe(
+    Stream.map(EndpointAddr.relays),
+    Stream.filter((urls) => urls.length > 0),
+    Stream.runHead,
+    Effect.timeoutOption(timeout),
+    Effect.map(Option.flatten)
+  )
+})

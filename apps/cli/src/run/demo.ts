@@ -1,0 +1,2 @@
+export const demo = (_input: unknown) => Effect.void
+import { Effect } from "effect"

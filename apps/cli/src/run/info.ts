@@ -1,0 +1,51 @@
+/** `irl info`: what a publisher announces, the catalog of the broadcast, the path that leads there. */
+import * as Live from "@effect-live/live/Live"
+import type { LiveTicket } from "@effect-live/live/LiveTicket"
+import type { AudioConfig, VideoConfig } from "@effect-live/media/Catalog"
+import * as Node from "@effect-live/node/Node"
+import { Effect } from "effect"
+import * as Failure from "../Failure.ts"
+import { Output } from "../Output.ts"
+import * as Tickets from "../Tickets.ts"
+
+export const info = Effect.fnUntraced(function* (input: { readonly ticket: string }) {
+  const ticket = yield* Tickets.parse(input.ticket)
+  yield* tell(ticket).pipe(Effect.scoped, Effect.provide(Node.layer), Effect.mapError(Failure.from))
+})
+
+const tell = Effect.fnUntraced(function* (ticket: LiveTicket) {
+  const output = yield* Output
+  const live = yield* Live.Live
+  const { broadcast, name, paths, session } = yield* live.subscribe(ticket)
+  yield* broadcast.ready
+  const { catalog, warnings } = broadcast.catalog()
+  const announced = session.announcedNow()
+  const video = [...catalog.video].map(([track, config]) => ({ track, ...facts(config), ...videoFacts(config) }))
+  const audio = [...catalog.audio].map(([track, config]) => ({ track, ...facts(config), ...audioFacts(config) }))
+  const ways = paths()
+  const lines = [
+    `endpoint   ${ticket.addr.id}`,
+    `protocol   ${session.version}`,
+    ...ways.map((path) => `path       ${path.kind} ${path.remote}, RTT ${path.rttMs} ms${path.selected ? ", in use" : ""}`),
+    `announced  ${announced.join(", ")}`,
+    `broadcast  ${name}`,
+    ...[...video, ...audio].map(({ track, ...rest }) => `track      ${track}  ${sentence(rest)}`),
+    ...(video.length + audio.length === 0 ? ["track      none: the catalog is empty"] : []),
+    ...warnings.map(({ path, reason }) => `warning    catalog ${path}: ${reason}`)
+  ]
+  const fields = { id: ticket.addr.id, protocol: session.version, paths: ways, announced, name, video, audio, warnings }
+  yield* output.event("info", fields, lines.join("\n"))
+})
+
+const facts = (config: AudioConfig | VideoConfig) => ({ codec: config.codec, bitrate: config.bitrate })
+const videoFacts = (config: VideoConfig) => ({
+  width: config.codedWidth,
+  height: config.codedHeight,
+  framerate: config.framerate
+})
+const audioFacts = (config: AudioConfig) => ({ sampleRate: config.sampleRate, channels: config.numberOfChannels })
+
+const sentence = (facts: { readonly [name: string]: string | number | undefined }): string =>
+  Object.entries(facts)
+    .flatMap(([name, value]) => (value === undefined ? [] : [name === "codec" ? value : `${name} ${value}`]))
+    .join(", ")

@@ -1,0 +1,145 @@
+/**
+ * A broadcast: a set of tracks that are looked up by name when somebody asks for one (moq-lite section 1). Consumers are the same
+ * whether the broadcast is made here or comes from a peer.
+ */
+import { Close } from "@effect-live/endpoint/Close"
+import { Effect, Schema, type Scope } from "effect"
+import * as ErrorCode from "./ErrorCode.ts"
+import { Signal } from "./internal/Signal.ts"
+import * as Limits from "./Limits.ts"
+import * as Track from "./Track.ts"
+
+/** Nobody offers a track of this name, or nobody offers the broadcast. */
+export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {}) {}
+/** The broadcast ended before. */
+export class BroadcastEnded extends Schema.TaggedError<BroadcastEnded>()("BroadcastEnded", {}) {}
+/** The publisher refused with another code than "not found". */
+export class Refused extends Schema.TaggedError<Refused>()("Refused", { code: Schema.Int }) {}
+/** The publisher did not answer in time. */
+export class NoAnswer extends Schema.TaggedError<NoAnswer>()("NoAnswer", { timeoutMs: Schema.Int }) {}
+/** The session to the publisher ended. */
+export class SessionEnded extends Schema.TaggedError<SessionEnded>()("SessionEnded", { close: Close }) {}
+/** A limit of this side was reached: `limit` is its name in `Limits`. */
+export class LimitReached extends Schema.TaggedError<LimitReached>()("LimitReached", { limit: Schema.String }) {}
+
+export class SubscribeError extends Schema.TaggedError<SubscribeError>()("SubscribeError", {
+  track: Schema.String,
+  reason: Schema.Union([NotFound, BroadcastEnded, Refused, NoAnswer, SessionEnded, LimitReached])
+}) {}
+
+/** How a broadcast ended. */
+export type Ended = { readonly _tag: "Finished" } | { readonly _tag: "Aborted"; readonly code: number }
+
+export interface SubscribeOptions extends Track.ConsumeOptions {
+  /** 0 to 255, higher is more urgent; 0 by default. */
+  readonly priority?: number
+}
+
+/** The reading half, of a local or a remote broadcast. */
+export interface BroadcastConsumer {
+  /** A reader of one track; interest ends with the Scope. Succeeds once the publisher has accepted. */
+  readonly subscribe: (
+    track: string,
+    options?: SubscribeOptions
+  ) => Effect.Effect<Track.TrackConsumer, SubscribeError, Scope.Scope>
+  /** Waits for the end of the broadcast. Open subscriptions may outlive it. */
+  readonly closed: Effect.Effect<Ended>
+}
+
+/** A new broadcast without tracks. */
+export const make = (): BroadcastProducer => new BroadcastProducer()
+
+/** The writing half. Tracks that have ended leave the set when their name is asked for again. */
+export class BroadcastProducer {
+  readonly #tracks = new Map<string, Track.TrackProducer>()
+  #onRequest: ((name: string) => Track.TrackProducer | undefined) | undefined
+  #ended: Ended | undefined
+  readonly #signal = new Signal()
+  readonly #consumer: BroadcastConsumer = {
+    subscribe: (track, options) =>
+      Effect.acquireRelease(
+        Effect.suspend(() => {
+          const found = this.lookup(track)
+          return found instanceof Track.TrackProducer
+            ? Effect.succeed(found.consume(options))
+            : Effect.fail(new SubscribeError({ track, reason: found }))
+        }),
+        (consumer) => Effect.sync(() => consumer.close())
+      ),
+    closed: Effect.map(
+      this.#signal.wait(() => this.#ended !== undefined),
+      () => this.#ended ?? { _tag: "Finished" }
+    )
+  }
+
+  /** Names of the tracks, in the order in which they were added. */
+  get tracks(): ReadonlyArray<string> {
+    return [...this.#tracks.keys()]
+  }
+
+  /** How the broadcast ended, if it has. */
+  get ended(): Ended | undefined {
+    return this.#ended
+  }
+
+  /** A new track, or `duplicate` when a track of this name is there and has not ended. */
+  createTrack(name: string, options?: Track.Options): Track.TrackProducer | "duplicate" | "ended" | "tooMany" {
+    const producer = Track.make(name, options)
+    const inserted = this.insertTrack(producer)
+    return inserted === "inserted" ? producer : inserted
+  }
+
+  /** Adds a track that was made before. `tooMany`: `Limits.tracksPerBroadcast`. */
+  insertTrack(producer: Track.TrackProducer): "inserted" | "duplicate" | "ended" | "tooMany" {
+    if (this.#ended !== undefined) return "ended"
+    const present = this.#tracks.get(producer.name)
+    if (present !== undefined && !present.ended) return "duplicate"
+    if (present === undefined && this.#tracks.size >= Limits.tracksPerBroadcast) return "tooMany"
+    this.#tracks.set(producer.name, producer)
+    return "inserted"
+  }
+
+  /** Later requests for this name are not found here; subscriptions that exist go on. */
+  removeTrack(name: string): void {
+    this.#tracks.delete(name)
+  }
+
+  /** Asked for a track that is not in the set; what the handler makes is added to it. One handler, the last one counts. */
+  onRequest(handler: (name: string) => Track.TrackProducer | undefined): void {
+    this.#onRequest = handler
+  }
+
+  /** The track of this name, asking the handler if there is none. A finished track is still found. */
+  lookup(name: string): Track.TrackProducer | NotFound | BroadcastEnded | LimitReached {
+    if (this.#ended !== undefined) return new BroadcastEnded({})
+    const present = this.#tracks.get(name)
+    if (present !== undefined) return present
+    const made = this.#onRequest?.(name)
+    if (made === undefined) return new NotFound({})
+    return this.insertTrack(made) === "tooMany" ? new LimitReached({ limit: "tracksPerBroadcast" }) : made
+  }
+
+  /** Ends the broadcast and finishes every track that is open. */
+  finish(): void {
+    this.#end({ _tag: "Finished" }, (track) => track.finish())
+  }
+
+  /** Ends the broadcast and aborts every track. */
+  abort(code: number = ErrorCode.cancel): void {
+    this.#end({ _tag: "Aborted", code }, (track) => track.abort(code))
+  }
+
+  /** The reading half: one object, for any number of readers. */
+  consume(): BroadcastConsumer {
+    return this.#consumer
+  }
+
+  #end(ended: Ended, endTrack: (track: Track.TrackProducer) => void): void {
+    if (this.#ended !== undefined) return
+    this.#ended = ended
+    for (const track of this.#tracks.values()) endTrack(track)
+    this.#tracks.clear()
+    this.#onRequest = undefined
+    this.#signal.notify()
+  }
+}

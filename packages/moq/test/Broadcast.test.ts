@@ -1,0 +1,89 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import * as Broadcast from "../src/Broadcast.ts"
+import * as ErrorCode from "../src/ErrorCode.ts"
+import * as Limits from "../src/Limits.ts"
+import * as Track from "../src/Track.ts"
+import { allOf, write } from "./support/world.ts"
+
+const created = (made: Track.TrackProducer | string): Track.TrackProducer => {
+  assert.instanceOf(made, Track.TrackProducer)
+  return made as Track.TrackProducer
+}
+
+describe("a broadcast", () => {
+  it.effect("gives each subscriber a reader of its own, until the Scope closes", () =>
+    Effect.gen(function* () {
+      const broadcast = Broadcast.make()
+      const video = created(broadcast.createTrack("video"))
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const tracks = yield* Effect.all([
+            broadcast.consume().subscribe("video"),
+            broadcast.consume().subscribe("video")
+          ])
+          assert.strictEqual(video.consumers, 2)
+          write(video, "a")
+          video.finish()
+          for (const track of tracks) assert.deepStrictEqual(yield* allOf(track), ["0:a"])
+        })
+      )
+      assert.strictEqual(video.consumers, 0)
+    })
+  )
+
+  it.effect("makes tracks when they are asked for", () =>
+    Effect.gen(function* () {
+      const broadcast = Broadcast.make()
+      const asked: Array<string> = []
+      broadcast.onRequest((name) => {
+        asked.push(name)
+        return name === "video" ? Track.make(name) : undefined
+      })
+      const subscribe = (name: string) => Effect.scoped(broadcast.consume().subscribe(name))
+      yield* subscribe("video")
+      yield* subscribe("video")
+      assert.strictEqual((yield* Effect.flip(subscribe("audio"))).reason._tag, "NotFound")
+      assert.deepStrictEqual(asked, ["video", "audio"])
+    })
+  )
+
+  it("has each track once, and takes the name again when its track has ended", () => {
+    const broadcast = Broadcast.make()
+    const first = created(broadcast.createTrack("video"))
+    assert.strictEqual(broadcast.createTrack("video"), "duplicate")
+    first.finish()
+    const second = created(broadcast.createTrack("video"))
+    assert.strictEqual(broadcast.lookup("video"), second)
+    broadcast.removeTrack("video")
+    assert.instanceOf(broadcast.lookup("video"), Broadcast.NotFound)
+  })
+
+  it("has at most tracksPerBroadcast tracks", () => {
+    const broadcast = Broadcast.make()
+    for (let n = 0; n < Limits.tracksPerBroadcast; n++) created(broadcast.createTrack(`t${n}`))
+    assert.strictEqual(broadcast.createTrack("one more"), "tooMany")
+  })
+
+  it.effect("takes its tracks along when it ends, and says how it ended", () =>
+    Effect.gen(function* () {
+      for (const end of ["finish", "abort"] as const) {
+        const broadcast = Broadcast.make()
+        const video = created(broadcast.createTrack("video"))
+        const track = yield* broadcast.consume().subscribe("video")
+        const closed = yield* Effect.forkChild(broadcast.consume().closed, { startImmediately: true })
+        if (end === "finish") {
+          broadcast.finish()
+          assert.deepStrictEqual(yield* allOf(track), [])
+          assert.deepStrictEqual(yield* Fiber.join(closed), { _tag: "Finished" })
+        } else {
+          broadcast.abort(ErrorCode.application(3))
+          assert.strictEqual((yield* Effect.flip(track.next)).code, ErrorCode.application(3))
+          assert.deepStrictEqual(yield* Fiber.join(closed), { _tag: "Aborted", code: ErrorCode.application(3) })
+        }
+        assert.isTrue(video.ended)
+        assert.strictEqual((yield* Effect.flip(broadcast.consume().subscribe("video"))).reason._tag, "BroadcastEnded")
+      }
+    })
+  )
+})

@@ -1,0 +1,339 @@
+import { layer, run } from "@effect-live/endpoint/testing/SimNetwork"
+import * as Simulation from "@effect-live/sim/Simulation"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Scope, Stream } from "effect"
+import * as Broadcast from "../src/Broadcast.ts"
+import * as ErrorCode from "../src/ErrorCode.ts"
+import * as Limits from "../src/Limits.ts"
+import * as Track from "../src/Track.ts"
+import { allOf, bytes, connected, framesOf, groupOf, sessionOn, sessions, write } from "./support/world.ts"
+
+const camera = (): readonly [Broadcast.BroadcastProducer, Track.TrackProducer] => {
+  const broadcast = Broadcast.make()
+  const video = Track.make("video", { priority: 9 })
+  broadcast.insertTrack(video)
+  return [broadcast, video]
+}
+
+describe("a session", () => {
+  it.effect("tells what is announced, before and after it was opened, and what ends", () =>
+    run(
+      Effect.gen(function* () {
+        const [a, b] = yield* sessions
+        const [broadcast] = camera()
+        a.origin.publish("room/ada", broadcast.consume())
+        const seen = yield* b.session.announced("room").pipe(Stream.take(3), Stream.runCollect, Effect.forkScoped)
+        yield* Effect.sleep(100)
+        assert.deepStrictEqual(b.session.announcedNow(), ["room/ada"])
+        a.origin.publish("room/bob", broadcast.consume())
+        yield* Effect.sleep(100)
+        a.origin.unpublish("room/ada")
+        assert.deepStrictEqual(yield* Fiber.join(seen), [
+          { path: "room/ada", active: true },
+          { path: "room/bob", active: true },
+          { path: "room/ada", active: false }
+        ])
+      }),
+      { seed: 1 }
+    )
+  )
+
+  it.effect("delivers every frame of a track in order, and its end", () =>
+    run(
+      Effect.gen(function* () {
+        const [a, b] = yield* sessions
+        const [broadcast, video] = camera()
+        a.origin.publish("ada", broadcast.consume())
+        const track = yield* b.session.consume("ada").subscribe("video")
+        const all = yield* Effect.forkScoped(allOf(track))
+        for (let n = 0; n < 20; n++) write(video, `key${n}`, "delta", "x".repeat(70_000 * (n % 3)))
+        video.finish()
+        const groups = yield* Fiber.join(all)
+        assert.strictEqual(groups.length, 20)
+        assert.deepStrictEqual(
+          groups
+            .map((group) =>
+              group
+                .split(",")
+                .map((frame) => (frame.length > 20 ? frame.length : frame))
+                .join()
+            )
+            .toSorted(),
+          Array.from({ length: 20 }, (_, n) =>
+            [`${n}:key${n}`, "delta", n % 3 === 0 ? "" : 70_000 * (n % 3)].join()
+          ).toSorted()
+        )
+      }),
+      { seed: 2 }
+    )
+  )
+
+  it.effect("carries both directions at once", () =>
+    run(
+      Effect.gen(function* () {
+        const ends = yield* sessions
+        const read = (from: number, to: number) =>
+          Effect.gen(function* () {
+            const [broadcast, video] = camera()
+            ends[from]?.origin.publish("camera", broadcast.consume())
+            const track = yield* ends[to]?.session.consume("camera").subscribe("video") ?? Effect.die("no node")
+            write(video, `from ${from}`)
+            return yield* framesOf(yield* groupOf(track))
+          })
+        assert.deepStrictEqual(yield* Effect.all([read(0, 1), read(1, 0)], { concurrency: 2 }), [
+          ["from 0"],
+          ["from 1"]
+        ])
+      }),
+      { seed: 3 }
+    )
+  )
+
+  it.effect("lets a late subscriber begin with the newest group, from its first frame", () =>
+    run(
+      Effect.gen(function* () {
+        const [a, b] = yield* sessions
+        const [broadcast, video] = camera()
+        a.origin.publish("ada", broadcast.consume())
+        write(video, "old")
+        const open = video.appendGroup()
+        open.write(bytes("key"))
+        const track = yield* b.session.consume("ada").subscribe("video")
+        const group = yield* groupOf(track)
+        assert.strictEqual(group.sequence, 1)
+        open.write(bytes("delta"))
+        open.finish()
+        assert.deepStrictEqual(yield* framesOf(group), ["key", "delta"])
+      }),
+      { seed: 4 }
+    )
+  )
+
+  it.effect("lets a subscriber begin at a group that is still kept", () =>
+    run(
+      Effect.gen(function* () {
+        const [a, b] = yield* sessions
+        const [broadcast, video] = camera()
+        a.origin.publish("ada", broadcast.consume())
+        for (let n = 0; n < 5; n++) write(video, `g${n}`)
+        video.finish()
+        const track = yield* b.session.consume("ada").subscribe("video", { start: 2 })
+        assert.deepStrictEqual((yield* allOf(track)).toSorted(), ["2:g2", "3:g3", "4:g4"])
+      }),
+      { seed: 5 }
+    )
+  )
+
+  it.effect("says that a broadcast or a track is not there", () =>
+    run(
+      Effect.gen(function* () {
+        const [a, b] = yield* sessions
+        const [broadcast] = camera()
+        a.origin.publish("ada", broadcast.consume())
+        const noTrack = yield* Effect.flip(b.session.consume("ada").subscribe("audio"))
+        const noBroadcast = yield* Effect.flip(b.session.consume("bob").subscribe("video"))
+        assert.strictEqual(noTrack.reason._tag, "NotFound")
+        assert.strictEqual(noBroadcast.reason._tag, "NotFound")
+      }),
+      { seed: 6 }
+    )
+  )
+
+  it.effect("shares one subscription among the consumers of a track, and cancels it when the last one leaves", () =>
+    run(
+      Effect.gen(function* () {
+        const [a, b] = yield* sessions
+        const [broadcast, video] = camera()
+        a.origin.publish("ada", broadcast.consume())
+        const watch = Effect.scoped(
+          Effect.gen(function* () {
+            const track = yield* b.session.consume("ada").subscribe("video")
+            const group = yield* framesOf(yield* groupOf(track))
+            yield* Effect.sleep(1_000)
+            return group
+          })
+        )
+        const watchers = yield* Effect.forkScoped(
+          Effect.all(
+            Array.from({ length: 10 }, () => watch),
+            { concurrency: "unbounded" }
+          )
+        )
+        yield* video.used
+        assert.strictEqual(video.consumers, 1)
+        write(video, "frame")
+        yield* Effect.sleep(500)
+        assert.strictEqual(video.consumers, 1)
+        assert.deepStrictEqual(
+          yield* Fiber.join(watchers),
+          Array.from({ length: 10 }, () => ["frame"])
+        )
+        yield* video.unused
+        const again = yield* b.session.consume("ada").subscribe("video")
+        assert.deepStrictEqual(yield* framesOf(yield* groupOf(again)), ["frame"])
+      }),
+      { seed: 7 }
+    )
+  )
+
+  it.effect("passes on the code of a track that was aborted, and of a group", () =>
+    run(
+      Effect.gen(function* () {
+        const [a, b] = yield* sessions
+        const [broadcast, video] = camera()
+        a.origin.publish("ada", broadcast.consume())
+        const track = yield* b.session.consume("ada").subscribe("video")
+        const group = video.appendGroup()
+        group.write(bytes("key"))
+        const received = yield* groupOf(track)
+        yield* received.read
+        group.abort(ErrorCode.application(7))
+        assert.strictEqual((yield* Effect.flip(received.read)).code, ErrorCode.application(7))
+        video.abort(ErrorCode.dropped)
+        assert.strictEqual((yield* Effect.flip(track.next)).code, ErrorCode.dropped)
+      }),
+      { seed: 8 }
+    )
+  )
+
+  it.effect("ends everything with the connection, and says how it ended", () =>
+    run(
+      Effect.gen(function* () {
+        const [a, b] = yield* sessions
+        const [broadcast] = camera()
+        a.origin.publish("ada", broadcast.consume())
+        const consumer = b.session.consume("ada")
+        const track = yield* consumer.subscribe("video")
+        a.session.close(42, "enough")
+        assert.deepStrictEqual(yield* b.session.closed, { _tag: "Remote", code: 42, reason: "enough" })
+        assert.strictEqual((yield* Effect.flip(track.next)).code, ErrorCode.transport)
+        assert.strictEqual((yield* Effect.flip(consumer.subscribe("video"))).reason._tag, "SessionEnded")
+        yield* consumer.closed
+        assert.deepStrictEqual(yield* Stream.runCollect(b.session.announced("")), [])
+      }),
+      { seed: 9 }
+    )
+  )
+
+  it.effect("gives a publisher that never answers ten seconds", () =>
+    run(
+      Effect.gen(function* () {
+        const [silent, connection] = yield* connected
+        const { session } = yield* sessionOn(connection)
+        const error = yield* Effect.flip(session.consume("ada").subscribe("video"))
+        assert.deepStrictEqual(error.reason, new Broadcast.NoAnswer({ timeoutMs: Limits.answerTimeoutMs }))
+        assert.strictEqual(silent.alpn, "moq-lite-03")
+      }),
+      { seed: 10 }
+    )
+  )
+
+  it.effect("ends with its Scope: whoever waits hears so", () =>
+    run(
+      Effect.gen(function* () {
+        const [connection, other] = yield* connected
+        const b = yield* sessionOn(other)
+        const [broadcast, video] = camera()
+        b.origin.publish("ada", broadcast.consume())
+        const scope = yield* Scope.make()
+        const a = yield* Scope.provide(sessionOn(connection), scope)
+        const consumer = a.session.consume("ada")
+        const track = yield* consumer.subscribe("video")
+        const waiting = yield* Effect.forkScoped(Effect.flip(track.next))
+        const closed = yield* Effect.forkScoped(consumer.closed)
+        yield* video.used
+        yield* Scope.close(scope, Exit.void)
+        assert.strictEqual((yield* Fiber.join(waiting)).code, ErrorCode.transport)
+        yield* Fiber.join(closed)
+        assert.strictEqual((yield* Effect.flip(consumer.subscribe("video"))).reason._tag, "SessionEnded")
+      }),
+      { seed: 11 }
+    )
+  )
+
+  it.effect("sends the more important track first, and of a track its newer group", () =>
+    run(
+      Effect.gen(function* () {
+        const [a, b] = yield* sessions
+        const [broadcast, video] = camera()
+        const audio = Track.make("audio")
+        broadcast.insertTrack(audio)
+        a.origin.publish("ada", broadcast.consume())
+        const ada = b.session.consume("ada")
+        const tracks = [yield* ada.subscribe("video", { priority: 1 }), yield* ada.subscribe("audio", { priority: 2 })]
+        const arrived: Array<string> = []
+        const watching = yield* Effect.forEach(tracks, (track) =>
+          Effect.forkScoped(
+            Effect.forEach([1, 2], () =>
+              Effect.flatMap(groupOf(track), (group) =>
+                Effect.forkScoped(
+                  Effect.andThen(
+                    framesOf(group),
+                    Effect.sync(() => arrived.push(`${track.name} ${group.sequence}`))
+                  )
+                )
+              )
+            )
+          )
+        )
+        const large = "x".repeat(400_000)
+        write(video, large)
+        yield* Effect.sleep(200)
+        write(video, large)
+        yield* Effect.sleep(200)
+        write(audio, large)
+        write(audio, large)
+        const fibers = yield* Effect.forEach(watching, Fiber.join)
+        yield* Effect.forEach(fibers.flat(), Fiber.join)
+        assert.deepStrictEqual(arrived, ["audio 1", "audio 0", "video 1", "video 0"])
+      }),
+      { seed: 12, link: { bytesPerSecond: 100_000 } }
+    )
+  )
+})
+
+/** Subscribing, leaving, ending and aborting at once, on one session. */
+const turmoil = Effect.gen(function* () {
+  const [a, b] = yield* sessions
+  const [broadcast, video] = camera()
+  const audio = Track.make("audio")
+  broadcast.insertTrack(audio)
+  a.origin.publish("ada", broadcast.consume())
+  const ada = b.session.consume("ada")
+  const brief = Effect.scoped(ada.subscribe("video"))
+  const first = Effect.scoped(
+    Effect.gen(function* () {
+      const track = yield* ada.subscribe("video")
+      return yield* framesOf(yield* groupOf(track))
+    })
+  )
+  const whole = Effect.scoped(Effect.flatMap(ada.subscribe("audio"), allOf))
+  const filming = Effect.gen(function* () {
+    yield* Effect.all([video.used, audio.used])
+    write(video, "frame")
+    write(audio, "a")
+    write(audio, "b")
+    audio.finish()
+  })
+  const interrupted = Effect.timeoutOption(first, 1)
+  const results = yield* Effect.all([brief, first, whole, interrupted, filming, first, brief, whole], {
+    concurrency: "unbounded"
+  })
+  assert.deepStrictEqual([results[1], results[5]], [["frame"], ["frame"]])
+  assert.deepStrictEqual(
+    [results[2], results[7]].map((groups) => groups.toSorted()),
+    [
+      ["0:a", "1:b"],
+      ["0:a", "1:b"]
+    ]
+  )
+  yield* Effect.all([video.unused, audio.unused])
+})
+
+describe("under the race finder", () => {
+  it.effect(
+    "subscribing and leaving at once has no race in 1,000 seeds",
+    () => Simulation.clean(Effect.scoped(Effect.provide(turmoil, layer())), { seeds: 1_000 }),
+    120_000
+  )
+})
