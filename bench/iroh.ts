@@ -124,7 +124,7 @@ const fromNumbersWays: Record<string, (numbers: ReadonlyArray<number>) => Uint8A
     return bytes
   },
   "Uint8Array.from": (numbers) => Uint8Array.from(numbers),
-  constructor: (numbers) => new Uint8Array(numbers)
+  constructor: (numbers: ReadonlyArray<number>) => new Uint8Array(numbers)
 }
 
 /** Nanoseconds per byte, the best of some runs. */
@@ -139,10 +139,10 @@ const perByte = (work: () => unknown): number => {
 }
 
 const convertedBytes = 65_536
+const row = (what: string, work: () => unknown): Row => ({ what, value: perByte(work), unit: "ns/byte", reach: "" })
 const conversions = (): ReadonlyArray<Row> => {
   const bytes = new Uint8Array(convertedBytes).map((_, index) => index)
   const numbers = Array.from(bytes)
-  const row = (what: string, work: () => unknown): Row => ({ what, value: perByte(work), unit: "ns/byte", reach: "" })
   return [
     ...Object.entries(toNumbersWays).map(([name, way]) => row(`iroh: bytes to numbers, ${name}`, () => way(bytes))),
     ...Object.entries(fromNumbersWays).map(([name, way]) => row(`iroh: numbers to bytes, ${name}`, () => way(numbers)))

@@ -97,7 +97,7 @@ const remote: Subscribe = (origin) =>
 /** Deliveries per second; best of some rounds, as the machine may be busy with other things. */
 const measure = async (subscribe: Subscribe, viewers: number, groups: number): Promise<number> => {
   let best = 0
-  for (let round = 0; round < 5; round++) {
+  for (let round = 0; round < 10; round++) {
     const rate = await Effect.runPromise(
       Effect.scoped(
         Effect.gen(function* () {

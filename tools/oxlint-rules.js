@@ -54,7 +54,10 @@ const floorsRule = {
     const allowed = mayImport.get(where.room)
     return importSources((node, source) => {
       if (allowed === undefined) {
-        context.report({ node, message: `The room ${where.room} is not in the table of floors (tools/oxlint-rules.js).` })
+        context.report({
+          node,
+          message: `The room ${where.room} is not in the table of floors (tools/oxlint-rules.js).`
+        })
         return
       }
       const match = /^@effect-live\/([^/]+)(\/.*)?$/.exec(source)

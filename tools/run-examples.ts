@@ -4,7 +4,9 @@ import { readdirSync } from "node:fs"
 
 const limitMs = 60_000
 const folder = new URL("../examples/", import.meta.url)
-const programs = readdirSync(folder).filter((name) => name.endsWith(".ts")).toSorted()
+const programs = readdirSync(folder)
+  .filter((name) => name.endsWith(".ts"))
+  .toSorted()
 for (const program of programs) {
   const started = performance.now()
   const run = spawnSync(process.execPath, ["--conditions=@effect-live/source", new URL(program, folder).pathname], {

@@ -32,7 +32,8 @@ const npm = (...args) => {
     script === undefined || !/npm-cli\.[cm]?js$/.test(script)
       ? spawnSync("npm", args, { ...options, shell: process.platform === "win32" })
       : spawnSync(process.execPath, [script, ...args], options)
-  if (run.error !== undefined) stop(`npm could not be started: ${run.error.message}`, "Node.js brings npm along: https://nodejs.org")
+  if (run.error !== undefined)
+    stop(`npm could not be started: ${run.error.message}`, "Node.js brings npm along: https://nodejs.org")
   return run.status === 0
 }
 
@@ -48,7 +49,8 @@ const missing = () => {
   for (const [path, wanted] of Object.entries(readJson("package-lock.json").packages)) {
     if (!path.startsWith("node_modules/")) continue
     const found = installed[path]
-    const absent = found === undefined ? wanted.optional !== true && wanted.peer !== true : found.version !== wanted.version
+    const absent =
+      found === undefined ? wanted.optional !== true && wanted.peer !== true : found.version !== wanted.version
     if (absent || (found !== undefined && !existsSync(`${root}/${path}`))) return path.slice("node_modules/".length)
   }
   return undefined
@@ -67,7 +69,10 @@ if (absent !== undefined) {
   // --no-save keeps the lock as it is where the registry lacks packages of other platforms.
   const flags = ["--no-save", "--no-audit", "--no-fund", "--include=dev", "--include=optional", "--loglevel=error"]
   if (!npm("install", ...flags)) {
-    stop("npm install failed, see above.", "Without a network: connect once, or fill npm's cache. Then run the same command again.")
+    stop(
+      "npm install failed, see above.",
+      "Without a network: connect once, or fill npm's cache. Then run the same command again."
+    )
   }
 }
 
@@ -75,7 +80,10 @@ if (!nodeReady()) {
   const name = nodePackages[`${process.platform}-${process.arch}`]
   const byHand = `Install Node.js ${neededMajor} yourself (https://nodejs.org) and run the same command again.`
   if (name === undefined) {
-    stop(`npm has no Node.js ${neededMajor} for ${process.platform}-${process.arch}, and this is ${process.version}.`, byHand)
+    stop(
+      `npm has no Node.js ${neededMajor} for ${process.platform}-${process.arch}, and this is ${process.version}.`,
+      byHand
+    )
   }
   // Some versions of npm install the package and forget to link its program.
   if (!npm("rebuild", name, "--loglevel=error") || !nodeReady()) {

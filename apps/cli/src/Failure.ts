@@ -1,5 +1,6 @@
 /** What ends a command without success: a text that says what to try, and the exit code that belongs to it. */
-import { Data, Runtime } from "effect"
+import { Data, Effect, Runtime } from "effect"
+import { Output } from "./Output.ts"
 
 /** Exit codes of every command. */
 export const failed = 1
@@ -23,7 +24,8 @@ export const make = (kind: string, message: string): Failure =>
 export const misuse = (kind: string, message: string): Failure =>
   new Failure({ kind, message: hideTickets(message), exitCode: misused })
 
-interface Tagged {
+/** An error of any package. */
+export interface Tagged {
   readonly _tag: string
   readonly message: string
 }
@@ -67,3 +69,16 @@ export const hideTickets = (text: string): string => text.replace(/iroh-live:[\w
 
 /** For text that quotes the command line: also tickets that lost their scheme, and keys. */
 export const hideSecrets = (text: string): string => hideTickets(text).replace(/[\w-]{40,}/g, "<redacted>")
+
+const told = new WeakSet<Failure>()
+
+/** Tells it: a line on stderr, or the `error` event. Once. */
+export const tell = Effect.fnUntraced(function* (failure: Failure) {
+  if (told.has(failure)) return
+  told.add(failure)
+  const output = yield* Output
+  const { kind, message, reason } = failure
+  yield* output.statusDone
+  yield* output.event("error", { kind, reason, message })
+  yield* output.hint(`error: ${message}`)
+})

@@ -29,19 +29,14 @@ const irl = Command.make("irl").pipe(
   Command.withGlobalFlags([jsonFlag])
 )
 
-/** Tells how a command failed: lines on stderr, or the `error` event. */
+/** Tells how a command failed. */
 const report = Effect.fnUntraced(function* (error: CliError.CliError | Failure.Failure) {
+  if (!CliError.isCliError(error)) return yield* Failure.tell(error)
+  if (error._tag !== "ShowHelp" || error.errors.length === 0) return
   const output = yield* Output
-  yield* output.statusDone
-  if (CliError.isCliError(error)) {
-    if (error._tag !== "ShowHelp" || error.errors.length === 0) return
-    const message = Failure.hideSecrets(error.errors.map((each) => each.message).join("\n"))
-    yield* output.event("error", { kind: "Usage", message })
-    return yield* output.hint(`error: ${message}\n\n\`${error.commandPath.join(" ")} --help\` shows how, with examples.`)
-  }
-  const { kind, message, reason } = Failure.from(error)
-  yield* output.event("error", { kind, reason, message })
-  yield* output.hint(`error: ${message}`)
+  const message = Failure.hideSecrets(error.errors.map((each) => each.message).join("\n"))
+  yield* output.event("error", { kind: "Usage", message })
+  yield* output.hint(`error: ${message}\n\n\`${error.commandPath.join(" ")} --help\` shows how, with examples.`)
 })
 
 /** Help goes to stdout. What is wrong with a command line is told by `report`. */

@@ -5,7 +5,14 @@
 import { Context, Effect, Layer } from "effect"
 import { Flag, GlobalFlag } from "effect/cli"
 
-export type Field = string | number | boolean | null | undefined | ReadonlyArray<unknown> | { readonly [key: string]: unknown }
+export type Field =
+  | string
+  | number
+  | boolean
+  | null
+  | undefined
+  | ReadonlyArray<unknown>
+  | { readonly [key: string]: unknown }
 
 export class Output extends Context.Service<
   Output,

@@ -33,12 +33,15 @@ export interface Options {
   /** Run by this shell command line, in which "$@" is irl. */
   readonly shell?: string
   readonly stdout?: number
+  /** For Node.js itself. */
+  readonly nodeFlags?: ReadonlyArray<string>
 }
 
 /** Starts `irl args`. Whatever still runs when the tests end is killed by `stopAll`. */
 export const irl = (args: ReadonlyArray<string>, options: Options = {}): Irl => {
-  const command = [process.execPath, "--conditions=@effect-live/source", main, ...args]
-  const [file = "", ...rest] = options.shell === undefined ? command : ["/bin/sh", "-c", options.shell, "irl", ...command]
+  const command = [process.execPath, ...(options.nodeFlags ?? []), "--conditions=@effect-live/source", main, ...args]
+  const [file = "", ...rest] =
+    options.shell === undefined ? command : ["/bin/sh", "-c", options.shell, "irl", ...command]
   const child = spawn(file, rest, {
     env: { ...process.env, IROH_RELAY: "disabled", IROH_BIND: "127.0.0.1:0", NO_COLOR: "1", ...options.env },
     stdio: ["pipe", options.stdout ?? "pipe", "pipe"]

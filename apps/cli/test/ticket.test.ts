@@ -97,7 +97,13 @@ describe("usage", { timeout: 60_000 }, () => {
   })
 
   it("a wrong command line is told on stderr with exit code 2, and stdout stays empty", async () => {
-    for (const args of [["nope"], ["record"], ["record", good], ["tap", good, "--duration", "soon"], ["publish", "x", "--nope"]]) {
+    for (const args of [
+      ["nope"],
+      ["record"],
+      ["record", good],
+      ["tap", good, "--duration", "soon"],
+      ["publish", "x", "--nope"]
+    ]) {
       const { code, stderr, stdout } = await run(args)
       assert.strictEqual(code, 2, args.join(" "))
       assert.strictEqual(stdout, "")

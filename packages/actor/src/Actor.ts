@@ -400,7 +400,8 @@ class Loop<State, Event extends Tagged, Output extends Tagged, R> {
   private setAlarm(at: number): void {
     this.alarm?.interruptUnsafe()
     this.alarmAt = at
-    const afterMs = Math.max(0, at - this.clock.currentTimeMillisUnsafe())
+    // a sleep of less than a nanosecond is none, and a clock may stand that close before `at`: whole microseconds, rounded up
+    const afterMs = Math.max(0, Math.ceil((at - this.clock.currentTimeMillisUnsafe()) * 1_000) / 1_000)
     this.alarm = Effect.runForkWith(this.services)(
       Effect.andThen(
         Effect.sleep(afterMs),

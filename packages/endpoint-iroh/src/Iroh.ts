@@ -86,12 +86,15 @@ export const layer = (options: Options = {}): Layer.Layer<Endpoint, IrohError, A
       const book = yield* AddressBook
       const native = yield* binding
       const secretKey = options.secretKey ?? (yield* SecretKey.generate)
-      return yield* Effect.acquireRelease(
+      const { endpoint, probe } = yield* Effect.acquireRelease(
         Effect.map(bind(native, secretKey, options.bindAddrs ?? [], options.relayMode ?? "default"), (bound) =>
           Endpoints.make(native, bound, book, options.connectTimeoutMs ?? Limits.connectTimeoutMs)
         ),
-        (endpoint) => endpoint.close
+        ({ endpoint }) => endpoint.close
       )
+      const probing = Effect.delay(Effect.sync(probe), Limits.stopProbeIntervalMs)
+      yield* Effect.forkScoped(Effect.forever(probing))
+      return endpoint
     })
   )
 

@@ -3,9 +3,9 @@
 /** Bytes accepted for a stream and not yet taken over by the transport; beyond it `tryWrite` says `Blocked`. */
 export const sendBufferBytes = 262_144
 /** Bytes handed to the binding in one call: large enough that its fixed cost of some 45 us does not count. */
-export const nativeWriteBytes = 65_536
+export const nativeWriteBytes = 16_384
 /** Bytes asked of the binding in one read. */
-export const nativeReadBytes = 65_536
+export const nativeReadBytes = 16_384
 /** Bytes read ahead of a stream's reader; beyond it the transport's flow control slows the peer. */
 export const readAheadBytes = 131_072
 /** Streams of each kind that a peer may have open at once. */
@@ -21,6 +21,8 @@ export const rememberedPeers = 1024
 export const connectTimeoutMs = 10_000
 /** Milliseconds between two looks at the paths of a connection or the addresses of an endpoint. */
 export const pollIntervalMs = 1000
+/** Milliseconds between two questions whether the peer stopped a stream on which nothing is being written. */
+export const stopProbeIntervalMs = 250
 /** Milliseconds that closing the endpoint may take to tell its peers. */
 export const closeTimeoutMs = 5000
 /** How often a port that a closed endpoint may still hold is asked for again, and the milliseconds between. */

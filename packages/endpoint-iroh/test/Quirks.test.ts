@@ -184,7 +184,7 @@ describe("the rules of @number0/iroh", () => {
         send.finish()
         assert.strictEqual(yield* readAll(yield* there.acceptUni), 100_000)
         const writes = () => calls.filter(({ name }) => name === "writeAll")
-        assert.isAtMost(writes().length, 3)
+        assert.isAtMost(writes().length, Math.ceil(100_000 / (Limits.nativeWriteBytes - 100)) + 1)
         const large = yield* here.openUni
         yield* large.write(new Uint8Array(1_000_000))
         large.finish()
@@ -248,6 +248,20 @@ describe("the rules of @number0/iroh", () => {
     )
   )
 
+  it.live("a stop after a short read reaches a peer that writes nothing more, and that peer notices it", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { here, there } = yield* connected
+        const send = yield* here.openUni
+        yield* send.write(Uint8Array.of(1))
+        const recv = yield* there.acceptUni
+        yield* recv.read
+        recv.stop(5)
+        assert.strictEqual(yield* send.stopped, 5)
+      })
+    )
+  )
+
   it.live("our own close is remembered with its code and reason, and the peer reads both", () =>
     Effect.scoped(
       Effect.gen(function* () {
@@ -278,7 +292,7 @@ describe("the rules of @number0/iroh", () => {
         const [a, b] = [yield* bind({ connectTimeoutMs: 200 }), yield* bind()]
         const silent = EndpointAddr.make(b.id, [Result.getOrThrow(TransportAddr.parseIp("127.0.0.1:9"))])
         const { reason } = yield* Effect.flip(a.connect(silent, [alpn]))
-        assert.deepStrictEqual({ ...reason }, { _tag: "ConnectTimeout", timeoutMs: 200 })
+        assert.deepStrictEqual([reason._tag, "timeoutMs" in reason && reason.timeoutMs], ["ConnectTimeout", 200])
       })
     )
   )

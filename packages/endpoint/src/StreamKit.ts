@@ -190,7 +190,10 @@ export class RecvBuffer implements RecvStream {
   readonly tryRead = (): Uint8Array | Blocked | End | StreamError => {
     const chunk = this.#chunks[this.#head]
     if (chunk === undefined) {
-      if (this.#end === undefined) return Blocked
+      if (this.#end === undefined) {
+        this.#driver.wanted?.()
+        return Blocked
+      }
       this.#driver.drained()
       return this.#end
     }
@@ -205,14 +208,20 @@ export class RecvBuffer implements RecvStream {
     return chunk
   }
 
-  readonly readable: Effect.Effect<void> = this.#waiter.wait
+  readonly readable: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.#head === this.#chunks.length && this.#end === undefined) this.#driver.wanted?.()
+    return this.#waiter.wait
+  })
 
   readonly read: Effect.Effect<Uint8Array | End, StreamError> = Effect.suspend(() => {
     const value = this.tryRead()
     if (value === Blocked) return this.#readAfterWait
     return value instanceof StreamError ? Exit.fail(value) : Exit.succeed(value)
   })
-  readonly #readAfterWait: Effect.Effect<Uint8Array | End, StreamError> = Effect.flatMap(this.readable, () => this.read)
+  readonly #readAfterWait: Effect.Effect<Uint8Array | End, StreamError> = Effect.flatMap(
+    this.#waiter.wait,
+    () => this.read
+  )
 
   readonly stop = (code: number): void => {
     if (this.#end !== undefined && this.#head === this.#chunks.length) return this.#driver.drained()
@@ -265,6 +274,8 @@ export class RecvBuffer implements RecvStream {
 }
 
 export interface RecvDriver {
+  /** The reader found nothing: a driver that must ask for bytes does it now. Called again with every look. */
+  readonly wanted?: () => void
   /** The reader took so many bytes. */
   readonly taken: (bytes: number) => void
   /** The reader knows of the end, whatever it was, or gave up after it arrived. May be called again. */

@@ -74,7 +74,7 @@ describe("Router", () => {
       Effect.gen(function* () {
         const { connect, network, router } = yield* world
         yield* router.handle(["fails"], () => Effect.fail("no"))
-        yield* router.handle(["dies"], () => {
+        yield* router.handle(["dies"], (): Effect.Effect<void> => {
           throw new Error("a bug")
         })
         yield* router.handle(["lives"], (connection) =>

@@ -8,9 +8,9 @@ export interface Limits {
   readonly subscribeTimeoutMs: number
 }
 
-export const defaults: Limits = { subscriptions: 1_024, subscribeTimeoutMs: 8_000 }
+export const defaults: Limits = { subscriptions: 1_024, subscribeTimeoutMs: 6_000 }
 
-/** `LIVE_SUBSCRIPTIONS` (a number) and `LIVE_SUBSCRIBE_TIMEOUT` (a duration such as `8 seconds`). */
+/** `LIVE_SUBSCRIPTIONS` (a number) and `LIVE_SUBSCRIBE_TIMEOUT` (a duration such as `6 seconds`). */
 export const config: Config.Config<Limits> = Config.all({
   subscriptions: Config.Int("SUBSCRIPTIONS").pipe(Config.withDefault(defaults.subscriptions)),
   subscribeTimeoutMs: Config.Duration("SUBSCRIBE_TIMEOUT").pipe(

@@ -30,7 +30,9 @@ export class NotAnnounced extends Schema.TaggedError<NotAnnounced>()("NotAnnounc
   timeoutMs: Schema.Int
 }) {}
 /** The connection was made and ended before the broadcast was announced; `close` says how. */
-export class ConnectionEnded extends Schema.TaggedError<ConnectionEnded>()("ConnectionEnded", { close: Schema.String }) {}
+export class ConnectionEnded extends Schema.TaggedError<ConnectionEnded>()("ConnectionEnded", {
+  close: Schema.String
+}) {}
 /** The broadcast is announced, and has no catalog that could be read. */
 export class NoMedia extends Schema.TaggedError<NoMedia>()("NoMedia", {
   cause: RemoteBroadcast.RemoteBroadcastError
@@ -150,7 +152,9 @@ const make = Effect.fnUntraced(function* (limits: Limits.Limits) {
         })
       )
     const session = yield* moq.connect(peer).pipe(
-      Effect.mapError(({ reason }) => fail(reason._tag === "ConnectError" ? new Unreachable({ cause: reason }) : reason)),
+      Effect.mapError(({ reason }) =>
+        fail(reason._tag === "ConnectError" ? new Unreachable({ cause: reason }) : reason)
+      ),
       (connecting) => within(connecting, () => new NoAnswer({ timeoutMs }))
     )
     yield* announced(session, name).pipe(
@@ -175,7 +179,14 @@ const make = Effect.fnUntraced(function* (limits: Limits.Limits) {
         lostPackets: now.lostPackets - before.lostPackets
       }
     })
-    return { name, broadcast, session, paths: () => session.connection.paths(), statistics, closed: Fiber.join(closed) } satisfies Subscription
+    return {
+      name,
+      broadcast,
+      session,
+      paths: () => session.connection.paths(),
+      statistics,
+      closed: Fiber.join(closed)
+    } satisfies Subscription
   })
 
   return Live.of({

@@ -29,9 +29,7 @@ export const source = (count: number): Import => ({
 /** Live and Moq on a node of its own, as long as the Scope. */
 export const liveOn = (name: string, limits?: Partial<Limits.Limits>) =>
   Effect.map(
-    Layer.build(
-      Live.layer(limits).pipe(Layer.provideMerge(Router.layer), Layer.provideMerge(Layer.fresh(node(name))))
-    ),
+    Layer.build(Live.layer(limits).pipe(Layer.provideMerge(Router.layer), Layer.provideMerge(Layer.fresh(node(name))))),
     (context) => Context.get(context, Live.Live)
   )
 

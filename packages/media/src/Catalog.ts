@@ -199,7 +199,7 @@ const pick = (user: User, keys: ReadonlyArray<keyof User>) => Object.fromEntries
 
 /** By the bytes of the names in UTF-8, which is the order of their code points. */
 const sorted = <A>(renditions: ReadonlyMap<string, A>): ReadonlyArray<readonly [string, A]> =>
-  [...renditions].sort(([a], [b]) => comparePoints(a, b))
+  [...renditions].toSorted(([a], [b]) => comparePoints(a, b))
 
 const comparePoints = (a: string, b: string): number => {
   const left = Array.from(a, (point) => point.codePointAt(0) ?? 0)
@@ -298,7 +298,10 @@ const Count = fieldOf("a whole number from 0", Schema.Int.check(Schema.isGreater
 const Positive = fieldOf("a whole number from 1", Schema.Int.check(Schema.isGreaterThan(0)))
 const Rate = fieldOf("a number above 0", Schema.Finite.check(Schema.isGreaterThan(0)))
 const Angle = fieldOf("a number", Schema.Finite)
-const Priority = fieldOf("a whole number from 0 to 255", Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 })))
+const Priority = fieldOf(
+  "a whole number from 0 to 255",
+  Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 }))
+)
 const Section: Field<JsonObject> = { expected: "an object", read: (value) => (isObject(value) ? value : undefined) }
 const HexBytes: Field<Uint8Array> = {
   expected: "hex digits of even length",
@@ -345,7 +348,8 @@ const section = (notes: Notes, root: JsonObject, kind: "video" | "audio"): JsonO
     const track = isObject(entry) ? notes.optional(entry, path, "track", Section) : undefined
     const name = track && notes.optional(track, `${path}.track`, "name", Name)
     const config = isObject(entry) ? own(entry, "config") : undefined
-    if (name === undefined || config === undefined) notes.warn(path, "expected a track with a name and a config; left out")
+    if (name === undefined || config === undefined)
+      notes.warn(path, "expected a track with a name and a config; left out")
     else renditions.set(name, config)
   }
   return { renditions: Object.fromEntries(renditions) }
@@ -458,7 +462,10 @@ const readUser = (notes: Notes, root: JsonObject): User | undefined => {
 const readChat = (notes: Notes, root: JsonObject): Catalog["chat"] => {
   const chat = notes.optional(root, "", "chat", Section)
   if (chat === undefined) return undefined
-  return compact({ message: readTrack(notes, chat, "chat", "message"), typing: readTrack(notes, chat, "chat", "typing") })
+  return compact({
+    message: readTrack(notes, chat, "chat", "message"),
+    typing: readTrack(notes, chat, "chat", "typing")
+  })
 }
 
 /** Some writers leave the priority out; hang 0.15.8 demands it, so we always write it. */

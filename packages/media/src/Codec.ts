@@ -222,7 +222,10 @@ export const joinAnnexB = (units: ReadonlyArray<Uint8Array>): Uint8Array =>
 /** NAL units behind lengths of four bytes. */
 export const joinLengthPrefixed = (units: ReadonlyArray<Uint8Array>): Uint8Array =>
   Bytes.concat(
-    units.flatMap((unit) => [Uint8Array.of(unit.length >>> 24, unit.length >>> 16, unit.length >>> 8, unit.length), unit])
+    units.flatMap((unit) => [
+      Uint8Array.of(unit.length >>> 24, unit.length >>> 16, unit.length >>> 8, unit.length),
+      unit
+    ])
   )
 
 export interface Adts {

@@ -135,8 +135,9 @@ export const toFile = (
     if (format === undefined) return yield* new ExportError({ target: path, reason: new UnknownExtension({}) })
     yield* checked(path, format, tracks)
     const files = yield* FileSystem.FileSystem
-    const file = yield* Effect.mapError(files.open(path, { flag: "w" }), (error) =>
-      new ExportError({ target: path, reason: sinkError(error) })
+    const file = yield* Effect.mapError(
+      files.open(path, { flag: "w" }),
+      (error) => new ExportError({ target: path, reason: sinkError(error) })
     )
     const sink: Sink = { name: path, write: (bytes) => Effect.mapError(file.writeAll(bytes), sinkError) }
     return yield* open({ format, sink }, tracks)
@@ -173,19 +174,13 @@ export const open = (
       if (first === undefined) return Effect.void
       const bytes = rest.length === 0 ? first : Bytes.concat([first, ...rest])
       bytesWritten += bytes.length
-      return Effect.catch(sink.write(bytes), failed)
+      return sink.write(bytes).pipe(Effect.catch(failed))
     })
     const run = (track: string, step: () => Promise<void>) =>
-      Effect.andThen(
-        Effect.catch(
-          Effect.tryPromise({
-            try: step,
-            catch: (cause) => new BadTrack({ track, problem: cause instanceof Error ? cause.message : String(cause) })
-          }),
-          failed
-        ),
-        drain
-      )
+      Effect.tryPromise({
+        try: step,
+        catch: (cause) => new BadTrack({ track, problem: cause instanceof Error ? cause.message : String(cause) })
+      }).pipe(Effect.catch(failed), Effect.andThen(drain))
     const write = (sample: Sample) =>
       lock.withPermit(
         Effect.suspend(() => {
@@ -336,11 +331,7 @@ interface Adder {
   readonly end: () => void
 }
 
-const adder = (
-  library: Library,
-  output: InstanceType<Library["Output"]>,
-  info: TrackInfo
-): Adder => {
+const adder = (library: Library, output: InstanceType<Library["Output"]>, info: TrackInfo): Adder => {
   const family = Codec.family(info.codec)
   if (info.kind === "audio") {
     const source = new library.EncodedAudioPacketSource(
@@ -354,7 +345,9 @@ const adder = (
     }
   }
   const source = new library.EncodedVideoPacketSource(
-    family === "hevc" || family === "vp8" || family === "vp9" || family === "av1" ? videoCodecs[family] : videoCodecs.h264
+    family === "hevc" || family === "vp8" || family === "vp9" || family === "av1"
+      ? videoCodecs[family]
+      : videoCodecs.h264
   )
   output.addVideoTrack(source)
   let plan: VideoPlan | undefined

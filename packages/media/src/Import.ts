@@ -4,12 +4,12 @@
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
-import { Effect, FileSystem, Option, Result, Schema, type Scope, Stream } from "effect"
+import { Deferred, Effect, FileSystem, Option, Result, Schema, type Scope, Stream } from "effect"
 import type { EncodedPacket, Input, InputTrack, Source } from "mediabunny"
 import * as Codec from "./Codec.ts"
 import { BoxGuard, guardFile, HostileFile } from "./internal/boxGuard.ts"
 import { compact } from "./internal/compact.ts"
-import { type Library, mediabunny } from "./internal/mediabunny.ts"
+import { type Library, mediabunny, watchProgress } from "./internal/mediabunny.ts"
 import * as Limits from "./Limits.ts"
 import type { AudioInfo, Sample, TrackInfo, VideoInfo } from "./Sample.ts"
 
@@ -87,9 +87,7 @@ export interface RandomAccess {
 export const pipeStartUs = 1_000_000
 
 /** Opens a file; it stays open with the Scope. */
-export const fromFile = (
-  path: string
-): Effect.Effect<Import, ImportError, FileSystem.FileSystem | Scope.Scope> =>
+export const fromFile = (path: string): Effect.Effect<Import, ImportError, FileSystem.FileSystem | Scope.Scope> =>
   Effect.gen(function* () {
     const files = yield* FileSystem.FileSystem
     const file = yield* files.open(path, { flag: "r" })
@@ -114,7 +112,7 @@ export const fromFile = (
 export const fromReader = (access: RandomAccess): Effect.Effect<Import, ImportError, Scope.Scope> =>
   Effect.flatMap(mediabunny, (library) => {
     if (access.sizeBytes === 0) return Effect.fail(new ImportError({ source: access.name, reason: new NotMedia({}) }))
-    const failed: Failed = {}
+    const failed: Failed = { asked: 0 }
     const read = async (start: number, end: number): Promise<Uint8Array> => {
       try {
         return await access.read(start, end)
@@ -128,7 +126,7 @@ export const fromReader = (access: RandomAccess): Effect.Effect<Import, ImportEr
       read,
       maxCacheSize: Limits.fileCacheBytes,
       prefetchProfile: "fileSystem",
-      handleUnhandledError: () => {} // it is in `failed`, and the next read meets it
+      handleUnhandledError: () => failed.leave?.()
     })
     const guard = Effect.tryPromise({
       try: () => guardFile(access.sizeBytes, read),
@@ -147,7 +145,8 @@ export const fromStream = (
 ): Effect.Effect<Import, ImportError, Scope.Scope> =>
   Effect.gen(function* () {
     const library = yield* mediabunny
-    const failed: Failed = {}
+    const failed: Failed = { asked: 0 }
+    const ended = yield* Deferred.make<void>()
     const reader = yield* Effect.acquireRelease(
       Effect.sync(() => stream.getReader()),
       (reader) =>
@@ -160,8 +159,10 @@ export const fromStream = (
       pull: async (controller) => {
         try {
           const next = await reader.read()
-          if (next.done) controller.close()
-          else {
+          if (next.done) {
+            controller.close()
+            Deferred.doneUnsafe(ended, Effect.void)
+          } else {
             guard.push(next.value)
             controller.enqueue(next.value)
           }
@@ -173,8 +174,9 @@ export const fromStream = (
     })
     const source = new library.ReadableStreamSource(watched, {
       maxCacheSize: Limits.pipeCacheBytes,
-      handleUnhandledError: () => {} // it is in `failed`, and the next read meets it
+      handleUnhandledError: () => failed.leave?.()
     })
+    yield* Effect.forkScoped(Effect.andThen(Deferred.await(ended), impatience(failed)))
     return yield* open(library, name, source, false, failed)
   })
 
@@ -188,9 +190,24 @@ export const fromSamples = (
   samples: ReadonlyArray<Sample>
 ): Import => ({ source, tracks, skipped: [], samples: Stream.fromIterable(samples), rewindable: true })
 
+/** Damage can leave the library without an answer. Once all bytes are there, none takes this long. */
+const impatience = (failed: Failed): Effect.Effect<never> =>
+  Effect.suspend(() => {
+    const { asked } = failed
+    const check = Effect.sync(() => {
+      if (failed.asked === asked) failed.giveUp?.()
+    })
+    return Effect.sleep(Limits.pipeAnswerMs).pipe(Effect.andThen(check), Effect.andThen(impatience(failed)))
+  })
+
 /** What the source itself failed with: tells a broken disk from a broken file. */
 interface Failed {
   cause?: unknown
+  /** Makes every read fail that waits, or is still to come. */
+  leave?: () => void
+  /** Fails the one question to the library that is open, and counts them. */
+  giveUp?: () => void
+  asked: number
 }
 
 interface OpenTrack {
@@ -208,12 +225,23 @@ const open = (
 ): Effect.Effect<Import, ImportError, Scope.Scope> =>
   Effect.gen(function* () {
     const fail = (reason: ImportError["reason"]) => new ImportError({ source: name, reason })
+    watchProgress(source)
     const attempt = <A>(run: () => Promise<A>) =>
-      Effect.tryPromise({ try: run, catch: (cause) => fail(reasonOf(library, failed, cause)) })
+      Effect.callback<A, ImportError>((resume) => {
+        failed.asked++
+        const refuse = (cause: unknown) => resume(Effect.fail(fail(reasonOf(library, failed, cause))))
+        const settled = () => delete failed.giveUp
+        failed.giveUp = () => refuse(new HostileFile("it cannot be read on from here"))
+        run().then(
+          (value) => (settled(), resume(Effect.succeed(value))),
+          (cause: unknown) => (settled(), refuse(cause))
+        )
+      })
     const input = yield* Effect.acquireRelease(
       Effect.sync(() => new library.Input({ source, formats: formats(library) })),
       (input) => Effect.sync(() => input.dispose())
     )
+    failed.leave = () => input.dispose()
     const found = yield* attempt(() => input.getTracks())
     if (found.length === 0) {
       return yield* fail(rewindable && (yield* attempt(() => hasMovie(input))) ? new NoTracks({}) : noTracks)
@@ -274,7 +302,9 @@ const formats = (library: Library) => [
 const hasMovie = async (input: Input): Promise<boolean> => (await input.getDurationFromMetadata()) !== null
 
 const reasonOf = (library: Library, failed: Failed, cause: unknown): ImportError["reason"] => {
-  if (failed.cause instanceof HostileFile) return new Truncated({ problem: failed.cause.message })
+  for (const hostile of [cause, failed.cause]) {
+    if (hostile instanceof HostileFile) return new Truncated({ problem: hostile.message })
+  }
   if ("cause" in failed) {
     return failed.cause instanceof Unreadable ? failed.cause : new Unreadable({ problem: textOf(failed.cause) })
   }

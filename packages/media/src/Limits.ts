@@ -50,3 +50,6 @@ export const importSamples = 4 * 1024 * 1024
 
 /** The header of an MP4 file, or of one of its fragments, in bytes. */
 export const importHeaderBytes = 128 * 1024 * 1024
+
+/** How long an answer about a pipe that has ended may take, in milliseconds; then it counts as damaged. */
+export const pipeAnswerMs = 2_000

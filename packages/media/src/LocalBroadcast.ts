@@ -128,8 +128,7 @@ class TrackWriter {
 
   /** `skipped`: before the first key frame nothing can be decoded. `ended`: nobody is to get more. */
   write(sample: Sample): "written" | "skipped" | "ended" | "tooLarge" {
-    const begins =
-      this.#kind === "video" ? sample.key : sample.ptsUs >= this.#groupStartUs + Limits.audioGroupUs
+    const begins = this.#kind === "video" ? sample.key : sample.ptsUs >= this.#groupStartUs + Limits.audioGroupUs
     if (this.#group === undefined ? sample.key : begins) {
       this.#group?.finish()
       this.#group = this.track.ended ? undefined : this.track.appendGroup()

@@ -24,7 +24,11 @@ export const run = (
       const sample = timeline.place(recorded)
       originMs ??= nowMs() - timeline.dueUs / 1_000
       const waitMs = originMs + timeline.dueUs / 1_000 - nowMs()
-      if (waitMs >= 1) return Effect.andThen(Effect.sleep(waitMs), Effect.sync(() => deliver(sample)))
+      if (waitMs >= 1)
+        return Effect.andThen(
+          Effect.sleep(waitMs),
+          Effect.sync(() => deliver(sample))
+        )
       deliver(sample)
       return Effect.void
     })

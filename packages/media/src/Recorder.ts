@@ -3,7 +3,7 @@
  * key frame on. A broadcast that went away and came back goes on in the same file, right behind what was recorded before.
  */
 import { End } from "@effect-live/endpoint/Stream"
-import { TrackError } from "@effect-live/moq/Track"
+import type { TrackError } from "@effect-live/moq/Track"
 import * as Bytes from "@effect-live/wire/Bytes"
 import { Effect, Result, Schema, Scope } from "effect"
 import type { Catalog } from "./Catalog.ts"
@@ -71,7 +71,9 @@ export interface Options<R> {
 export interface Recorder<R> {
   readonly progress: () => Progress
   /** Records until the broadcast ends; interrupting it is a clean way to stop. One run at a time. */
-  readonly run: (broadcast: RemoteBroadcast.RemoteBroadcast) => Effect.Effect<Ended, RecordError, R>
+  readonly run: (
+    broadcast: RemoteBroadcast.RemoteBroadcast
+  ) => Effect.Effect<Ended, RecordError, Exclude<R, Scope.Scope>>
   /** Completes the file. Idempotent; closing the Scope does it too. */
   readonly finish: Effect.Effect<void, RecordError>
 }
@@ -139,7 +141,9 @@ class Recording<R> {
     }
   }
 
-  run(broadcast: RemoteBroadcast.RemoteBroadcast): Effect.Effect<Ended, RecordError, R | Scope.Scope> {
+  run(
+    broadcast: RemoteBroadcast.RemoteBroadcast
+  ): Effect.Effect<Ended, RecordError, Exclude<R, Scope.Scope> | Scope.Scope> {
     return Effect.gen({ self: this }, function* () {
       const catalog = yield* Effect.mapError(broadcast.ready, recordError)
       const infos = yield* Effect.mapError(Effect.fromResult(this.#choose(catalog)), recordError)
@@ -192,7 +196,7 @@ class Recording<R> {
     })
   }
 
-  #open(infos: ReadonlyArray<TrackInfo>): Effect.Effect<Export.Export, RecordError, R> {
+  #open(infos: ReadonlyArray<TrackInfo>): Effect.Effect<Export.Export, RecordError, Exclude<R, Scope.Scope>> {
     if (this.#file !== undefined) return Effect.succeed(this.#file)
     return this.#options.open(infos).pipe(
       Scope.provide(this.#scope),
@@ -267,6 +271,9 @@ const firstSample = (rendition: RemoteBroadcast.Rendition): Effect.Effect<FirstS
   )
   return search.pipe(
     Effect.catch((error) => Effect.succeed<FirstSample>({ _tag: "Ended", ended: { _tag: "Lost", error } })),
-    Effect.timeoutOrElse({ duration: Limits.firstSampleMs, orElse: () => Effect.succeed<FirstSample>({ _tag: "Silent" }) })
+    Effect.timeoutOrElse({
+      duration: Limits.firstSampleMs,
+      orElse: () => Effect.succeed<FirstSample>({ _tag: "Silent" })
+    })
   )
 }

@@ -90,9 +90,7 @@ export interface RemoteBroadcast {
 }
 
 /** Subscribes to the catalog and waits for the first one. Errors: `NoCatalog`, `SubscribeError`. */
-export const make = (
-  broadcast: BroadcastConsumer
-): Effect.Effect<RemoteBroadcast, RemoteBroadcastError, Scope.Scope> =>
+export const make = (broadcast: BroadcastConsumer): Effect.Effect<RemoteBroadcast, RemoteBroadcastError, Scope.Scope> =>
   Effect.gen(function* () {
     const track = yield* subscribe(broadcast, Catalog.trackName, Catalog.priority)
     const first = yield* Deferred.make<CatalogState, RemoteBroadcastError>()
@@ -105,7 +103,9 @@ export const make = (
     }
     const reject = (problem: Catalog.CatalogError) =>
       accept({ ...current, problem }).pipe(
-        Effect.andThen(Effect.logWarning("the catalog could not be read and is passed over", { problem: problem.reason }))
+        Effect.andThen(
+          Effect.logWarning("the catalog could not be read and is passed over", { problem: problem.reason })
+        )
       )
     yield* readCatalogs(track, accept, reject).pipe(
       Effect.catch((error) => Effect.succeed(error.message)),
@@ -140,8 +140,13 @@ export const ranked = (catalog: Catalog.Catalog, kind: "video" | "audio"): Reado
   const names = [...(kind === "video" ? catalog.video : catalog.audio).keys()]
   const tracks = names.flatMap((name) => infoOf(catalog, name) ?? [])
   return tracks
-    .filter((info) => info.kind === kind && Codec.family(info.codec) !== undefined && configOf(catalog, info.name)?.broadcast === undefined)
-    .sort((a, b) => quality(b) - quality(a) || (b.bitrate ?? 0) - (a.bitrate ?? 0))
+    .filter(
+      (info) =>
+        info.kind === kind &&
+        Codec.family(info.codec) !== undefined &&
+        configOf(catalog, info.name)?.broadcast === undefined
+    )
+    .toSorted((a, b) => quality(b) - quality(a) || (b.bitrate ?? 0) - (a.bitrate ?? 0))
 }
 
 /** Lines of the picture, from the catalog or a name such as `video/h264-720p`; of audio `hq` before `lq`. */
@@ -244,7 +249,11 @@ const openRendition = (
   })
 
 /** One fiber for the track and one for each open group; frames go straight into `groups`. */
-const pumpTrack = (track: TrackConsumer, groups: OrderedGroups, changed: Latch.Latch): Effect.Effect<void, never, Scope.Scope> =>
+const pumpTrack = (
+  track: TrackConsumer,
+  groups: OrderedGroups,
+  changed: Latch.Latch
+): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function* () {
     for (;;) {
       const next = track.tryNext()
@@ -273,13 +282,10 @@ const pumpGroup = (group: GroupConsumer, groups: OrderedGroups, changed: Latch.L
     for (;;) {
       const frame = group.tryRead()
       if (frame === Blocked) return Effect.andThen(group.readable, pumpGroup(group, groups, changed))
-      changed.openUnsafe()
-      if (frame instanceof Uint8Array) {
-        if (!groups.push(group.sequence, frame)) return Effect.void
-      } else {
-        if (frame === End) groups.end(group.sequence)
-        else groups.reset(group.sequence)
-        return Effect.void
-      }
+      const goesOn = frame instanceof Uint8Array && groups.push(group.sequence, frame)
+      if (frame === End) groups.end(group.sequence)
+      else if (frame instanceof GroupError) groups.reset(group.sequence)
+      changed.openUnsafe() // runs the reader inside: only once everything is in its place
+      if (!goesOn) return Effect.void
     }
   })

@@ -82,10 +82,7 @@ describe("H.264", () => {
     fc.assert(
       fc.property(fc.array(unit), (units) => {
         assert.deepStrictEqual(Codec.splitAnnexB(Codec.joinAnnexB(units)), units)
-        assert.deepStrictEqual(
-          Result.getOrThrow(Codec.splitLengthPrefixed(Codec.joinLengthPrefixed(units), 4)),
-          units
-        )
+        assert.deepStrictEqual(Result.getOrThrow(Codec.splitLengthPrefixed(Codec.joinLengthPrefixed(units), 4)), units)
       })
     )
   })
@@ -97,17 +94,17 @@ describe("H.264", () => {
   })
 })
 
-describe("what files say about themselves", () => {
-  const firstKey = (name: string) =>
-    Effect.gen(function* () {
-      const file = yield* openFile(name)
-      const info = file.tracks.find(({ kind }) => kind === "video")
-      const samples = yield* Stream.runCollect(Stream.filter(file.samples, ({ track }) => track === info?.name))
-      assert(info !== undefined && samples[0] !== undefined)
-      return { info, data: samples[0].data }
-    })
+const firstKey = (name: string) =>
+  Effect.gen(function* () {
+    const file = yield* openFile(name)
+    const info = file.tracks.find(({ kind }) => kind === "video")
+    const samples = yield* Stream.runCollect(Stream.filter(file.samples, ({ track }) => track === info?.name))
+    assert(info !== undefined && samples[0] !== undefined)
+    return { info, data: samples[0].data }
+  })
 
-  for (const name of ["h264-bframes-aac.mp4", "h264-aac.ts", "vp8-opus.webm"]) {
+describe("what files say about themselves", () => {
+  for (const name of ["h264-bframes-aac.mp4", "h264-aac.mpegts", "vp8-opus.webm"]) {
     it.effect(`the size of the picture is found in ${name} itself`, () =>
       Effect.gen(function* () {
         const { data, info } = yield* firstKey(name)

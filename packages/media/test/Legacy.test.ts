@@ -23,7 +23,7 @@ const bytes = (hex: string): Uint8Array => Result.getOrThrow(Hex.decode(hex))
 describe("legacy frames", () => {
   for (const { decodeOnly, id, kind, payloadHex, timestampUs, wireHex } of entries) {
     if (kind !== "legacy-frame") continue
-    it(id, () => {
+    it(`reads and writes ${id}`, () => {
       const frame = bytes(wireHex)
       assert.deepStrictEqual(Legacy.decode(frame), { ptsUs: timestampUs, payload: bytes(payloadHex) })
       if (decodeOnly !== true) assert.deepStrictEqual(Legacy.encode(timestampUs, bytes(payloadHex)), frame)

@@ -8,7 +8,8 @@ import { Clock, Effect, Fiber, Result, type Scope, Stream } from "effect"
 import { audioName, memory, samplesFor, tracks, videoName } from "./broadcast.ts"
 import { openFile, pipeOf, bytesOf } from "./support.ts"
 
-const simulated = <A, E>(program: Effect.Effect<A, E, Scope.Scope>) => Simulation.run(Effect.scoped(program), { seed: 1 })
+const simulated = <A, E>(program: Effect.Effect<A, E, Scope.Scope>) =>
+  Simulation.run(Effect.scoped(program), { seed: 1 })
 
 interface Got {
   readonly sequence: number
@@ -41,6 +42,8 @@ const groupsOf = (broadcast: BroadcastConsumer, name: string, most = Infinity) =
 
 const fork = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkChild(effect, { startImmediately: true })
 
+const times = (groups: ReadonlyArray<Got>) => groups.flatMap(({ frames }) => frames.map(({ ptsUs }) => ptsUs))
+
 describe("LocalBroadcast", () => {
   it.live("publishes its catalog first, in one finished group on a track that stays open", () =>
     simulated(
@@ -70,14 +73,23 @@ describe("LocalBroadcast", () => {
         const videoGroups = yield* Fiber.join(video)
         const audioGroups = yield* Fiber.join(audio)
         yield* local.ended
-        assert.deepStrictEqual(videoGroups.map(({ sequence }) => sequence), [0, 1, 2])
-        assert.deepStrictEqual(videoGroups.map(({ frames }) => frames.length), [25, 25, 25])
-        assert.deepStrictEqual(videoGroups.map(({ atMs }) => atMs - (videoGroups[0]?.atMs ?? 0)), [0, 1000, 2000])
+        assert.deepStrictEqual(
+          videoGroups.map(({ sequence }) => sequence),
+          [0, 1, 2]
+        )
+        assert.deepStrictEqual(
+          videoGroups.map(({ frames }) => frames.length),
+          [25, 25, 25]
+        )
+        assert.deepStrictEqual(
+          videoGroups.map(({ atMs }) => atMs - (videoGroups[0]?.atMs ?? 0)),
+          [0, 1000, 2000]
+        )
         assert.strictEqual(audioGroups.length, 30)
         assert.isTrue(audioGroups.every(({ frames }) => frames.length === 5))
         const payloads = [...videoGroups, ...audioGroups].flatMap(({ frames }) => frames.map(({ payload }) => payload))
         const sent = samplesFor(3).map(({ data }) => data)
-        assert.deepStrictEqual(payloads.map(String).sort(), sent.map(String).sort())
+        assert.deepStrictEqual(payloads.map(String).toSorted(), sent.map(String).toSorted())
       })
     )
   )
@@ -89,11 +101,16 @@ describe("LocalBroadcast", () => {
         const consumer = local.producer.consume()
         const video = yield* fork(groupsOf(consumer, videoName, 7))
         const audio = yield* fork(groupsOf(consumer, audioName, 65))
-        const times = (groups: ReadonlyArray<Got>) => groups.flatMap(({ frames }) => frames.map(({ ptsUs }) => ptsUs))
         const videoTimes = times(yield* Fiber.join(video))
         const audioTimes = times(yield* Fiber.join(audio))
-        assert.deepStrictEqual(videoTimes, Array.from(videoTimes, (_, index) => index * 40_000))
-        assert.deepStrictEqual(audioTimes, Array.from(audioTimes, (_, index) => index * 20_000))
+        assert.deepStrictEqual(
+          videoTimes,
+          Array.from(videoTimes, (_, index) => index * 40_000)
+        )
+        assert.deepStrictEqual(
+          audioTimes,
+          Array.from(audioTimes, (_, index) => index * 20_000)
+        )
       })
     )
   )
@@ -154,7 +171,7 @@ describe("LocalBroadcast", () => {
   it.live("refuses to loop a pipe", () =>
     Effect.scoped(
       Effect.gen(function* () {
-        const pipe = yield* Import.fromStream("-", pipeOf(bytesOf("h264-aac.ts")))
+        const pipe = yield* Import.fromStream("-", pipeOf(bytesOf("h264-aac.mpegts")))
         const error = yield* Effect.flip(LocalBroadcast.fromImport(pipe, { loop: true }))
         assert.strictEqual(error.reason._tag, "NotRewindable")
       })
@@ -182,11 +199,14 @@ describe("LocalBroadcast", () => {
   it.live("passes a broken file on as the end of the broadcast", () =>
     Effect.scoped(
       Effect.gen(function* () {
-        const whole = yield* openFile("h264-aac.ts")
+        const whole = yield* openFile("h264-aac.mpegts")
         const reason = new Import.Truncated({ problem: "cut" })
         const failing: Import.Import = {
           ...whole,
-          samples: Stream.concat(Stream.take(whole.samples, 3), Stream.fail(new Import.ImportError({ source: "x", reason })))
+          samples: Stream.concat(
+            Stream.take(whole.samples, 3),
+            Stream.fail(new Import.ImportError({ source: "x", reason }))
+          )
         }
         const local = yield* LocalBroadcast.fromImport(failing)
         const error = yield* Effect.flip(local.ended)

@@ -7,9 +7,9 @@ export const media = [
   "h264-bframes-aac.mp4",
   "h264-opus-fragmented.mp4",
   "h264-bframes-opus.mkv",
-  "h264-aac.ts",
+  "h264-aac.mpegts",
   "hevc-bframes-aac.mp4",
-  "hevc.ts",
+  "hevc.mpegts",
   "vp8-opus.webm",
   "vp9-opus.webm",
   "av1-opus.mp4",
@@ -80,6 +80,8 @@ export const hasFfmpeg = spawnSync("ffmpeg", ["-version"]).status === 0
 
 /** What ffmpeg has to say about the file: nothing, when every sample decodes. */
 export const ffmpegComplaints = (bytes: Uint8Array, format: string): string => {
-  const run = spawnSync("ffmpeg", ["-v", "error", "-xerror", "-f", format, "-i", "-", "-f", "null", "-"], { input: bytes })
+  const run = spawnSync("ffmpeg", ["-v", "error", "-xerror", "-f", format, "-i", "-", "-f", "null", "-"], {
+    input: bytes
+  })
   return run.stderr.toString()
 }

@@ -30,8 +30,8 @@ export type Event =
       /** Names the broadcast. */
       readonly broadcast: number
     }
-  /** With `broadcast`, only if the path still belongs to that one. */
   | { readonly _tag: "Unpublish"; readonly replyTo: Actor.ReplyTo<void>; readonly path: string }
+  /** The broadcast or its publisher's Scope ended; counts only if the path still belongs to it. */
   | { readonly _tag: "BroadcastDone"; readonly path: string; readonly broadcast: number }
   | {
       readonly _tag: "Connect"

@@ -228,6 +228,18 @@ describe("a session", () => {
     )
   )
 
+  it.effect("cuts the reason of a close to closeReasonBytes, never inside a character", () =>
+    run(
+      Effect.gen(function* () {
+        const [a, b] = yield* sessions
+        a.session.close(1, `x${"ü".repeat(Limits.closeReasonBytes)}`)
+        const close = yield* b.session.closed
+        assert.strictEqual(close._tag === "Remote" && close.reason, `x${"ü".repeat((Limits.closeReasonBytes - 2) / 2)}`)
+      }),
+      { seed: 13 }
+    )
+  )
+
   it.effect("ends with its Scope: whoever waits hears so", () =>
     run(
       Effect.gen(function* () {

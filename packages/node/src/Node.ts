@@ -23,14 +23,14 @@ const transports = { iroh: Iroh.layerConfig }
 
 /** The Endpoint alone, with its address book. */
 export const layerEndpoint = Layer.unwrap(
-  Effect.map(Config.Literals(["iroh"], "LIVE_TRANSPORT").pipe(Config.withDefault("iroh" as const)), (name) => transports[name])
+  Effect.map(
+    Config.Literals(["iroh"], "LIVE_TRANSPORT").pipe(Config.withDefault("iroh" as const)),
+    (name) => transports[name]
+  )
 ).pipe(Layer.provideMerge(AddressBook.layer))
 
 /** Live on top of all of it. */
-export const layer = Live.layerConfig.pipe(
-  Layer.provideMerge(Router.layer),
-  Layer.provideMerge(layerEndpoint)
-)
+export const layer = Live.layerConfig.pipe(Layer.provideMerge(Router.layer), Layer.provideMerge(layerEndpoint))
 
 /** What `layer` gives. */
 export type Node = Live.Live | Moq | Router.Router | Endpoint | AddressBook.AddressBook

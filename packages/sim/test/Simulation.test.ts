@@ -58,10 +58,8 @@ describe("Simulation", () => {
   ] as const) {
     it.effect(`the same seed gives the same trace, another seed another one: ${name}`, () =>
       Effect.gen(function* () {
-        const reports = yield* Effect.forEach([1, 1, 2], (seed) =>
-          Simulation.runReport(busy, { ...options, seed, keepTrace: true })
-        )
-        const [[, a], [, b], [, c]] = reports
+        const report = (seed: number) => Simulation.runReport(busy, { ...options, seed, keepTrace: true })
+        const [[, a], [, b], [, c]] = yield* Effect.all([report(1), report(1), report(2)])
         assert.isAbove(a.trace.length, 50)
         assert.deepStrictEqual(a, b)
         assert.notStrictEqual(a.digest, c.digest)

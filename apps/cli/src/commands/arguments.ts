@@ -25,7 +25,12 @@ export const durationFlag = (name: string) =>
       const ms = parseDurationMs(text)
       return ms === undefined || ms <= 0
         ? Effect.fail(
-            new CliError.InvalidValue({ option: name, value: text, expected: "a duration such as 5s, 500ms or 2m", kind: "flag" })
+            new CliError.InvalidValue({
+              option: name,
+              value: text,
+              expected: "a duration such as 5s, 500ms or 2m",
+              kind: "flag"
+            })
           )
         : Effect.succeed(ms)
     })

@@ -9,7 +9,11 @@ export const demo = Command.make(
       Flag.withDescription("Stop after five seconds of media; exit code 0 only if all of it arrived, in order")
     )
   },
-  (input) => Effect.flatMap(Effect.promise(() => import("../run/demo.ts")), (run) => run.demo(input))
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("../run/demo.ts")),
+      (run) => run.demo(input)
+    )
 ).pipe(
   Command.withDescription("A video travels between two processes that found each other by public key."),
   Command.withExamples([

@@ -9,7 +9,9 @@ export const record = Command.make(
     output: Flag.String("output").pipe(
       Flag.withAlias("o"),
       Flag.withMetavar("FILE"),
-      Flag.withDescription("File to write; its extension picks the container: mp4, mkv, webm, ogg, or h264, aac, … for one bare stream; - for live Matroska on stdout")
+      Flag.withDescription(
+        "File to write; its extension picks the container: mp4, mkv, webm, ogg, or h264, aac, … for one bare stream; - for live Matroska on stdout"
+      )
     ),
     duration: durationFlag("duration").pipe(Flag.optional, Flag.withDescription("Stop after so much media")),
     resume: Flag.Boolean("resume").pipe(
@@ -17,9 +19,15 @@ export const record = Command.make(
       Flag.withDescription("When the publisher goes away, wait for it and go on in the same file")
     )
   },
-  (input) => Effect.flatMap(Effect.promise(() => import("../run/record.ts")), (run) => run.record(input))
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("../run/record.ts")),
+      (run) => run.record(input)
+    )
 ).pipe(
-  Command.withDescription("Record a broadcast as it is, without transcoding. Ctrl-C ends it; the file plays at any time."),
+  Command.withDescription(
+    "Record a broadcast as it is, without transcoding. Ctrl-C ends it; the file plays at any time."
+  ),
   Command.withExamples([
     { command: "irl record TICKET -o copy.mp4", description: "Until the broadcast ends or Ctrl-C" },
     { command: "irl record TICKET -o copy.mkv --duration 30s", description: "Half a minute" },

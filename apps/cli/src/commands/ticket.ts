@@ -13,7 +13,11 @@ export const ticket = Command.make(
     ),
     name: Flag.String("name").pipe(Flag.optional, Flag.withDescription("Make a ticket: the name of the broadcast"))
   },
-  (input) => Effect.flatMap(Effect.promise(() => import("../run/ticket.ts")), (run) => run.ticket(input))
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("../run/ticket.ts")),
+      (run) => run.ticket(input)
+    )
 ).pipe(
   Command.withDescription("Explain a ticket, or make one."),
   Command.withExamples([

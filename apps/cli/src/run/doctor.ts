@@ -69,7 +69,9 @@ const checkEndpoint = (tell: Tell) =>
     yield* checkDial(tell)
   }).pipe(
     Effect.provide(Node.layerEndpoint),
-    Effect.catch((error) => tell(error._tag === "ConfigError" ? "config" : "transport", "missing", Failure.from(error).message))
+    Effect.catch((error) =>
+      tell(error._tag === "ConfigError" ? "config" : "transport", "missing", Failure.from(error).message)
+    )
   )
 
 const checkRelay = Effect.fnUntraced(function* (tell: Tell) {
@@ -102,8 +104,14 @@ const checkDial = Effect.fnUntraced(function* (tell: Tell) {
   yield* dialed.pipe(
     Effect.scoped,
     Effect.matchEffect({
-      onSuccess: (path) => tell("dialing", "ok", path === undefined ? "a second endpoint" : `a second endpoint, ${path.kind}, ${path.rttMs} ms`),
-      onFailure: (error) => tell("dialing", "missing", Failure.from(error).message, "Does a firewall drop UDP on this machine?")
+      onSuccess: (path) =>
+        tell(
+          "dialing",
+          "ok",
+          path === undefined ? "a second endpoint" : `a second endpoint, ${path.kind}, ${path.rttMs} ms`
+        ),
+      onFailure: (error) =>
+        tell("dialing", "missing", Failure.from(error).message, "Does a firewall drop UDP on this machine?")
     })
   )
 }, Effect.scoped)

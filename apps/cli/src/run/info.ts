@@ -2,15 +2,14 @@
 import * as Live from "@effect-live/live/Live"
 import type { LiveTicket } from "@effect-live/live/LiveTicket"
 import type { AudioConfig, VideoConfig } from "@effect-live/media/Catalog"
-import * as Node from "@effect-live/node/Node"
 import { Effect } from "effect"
-import * as Failure from "../Failure.ts"
+import { onNode } from "../onNode.ts"
 import { Output } from "../Output.ts"
 import * as Tickets from "../Tickets.ts"
 
 export const info = Effect.fnUntraced(function* (input: { readonly ticket: string }) {
   const ticket = yield* Tickets.parse(input.ticket)
-  yield* tell(ticket).pipe(Effect.scoped, Effect.provide(Node.layer), Effect.mapError(Failure.from))
+  yield* onNode(tell(ticket))
 })
 
 const tell = Effect.fnUntraced(function* (ticket: LiveTicket) {
@@ -26,7 +25,9 @@ const tell = Effect.fnUntraced(function* (ticket: LiveTicket) {
   const lines = [
     `endpoint   ${ticket.addr.id}`,
     `protocol   ${session.version}`,
-    ...ways.map((path) => `path       ${path.kind} ${path.remote}, RTT ${path.rttMs} ms${path.selected ? ", in use" : ""}`),
+    ...ways.map(
+      (path) => `path       ${path.kind} ${path.remote}, RTT ${path.rttMs} ms${path.selected ? ", in use" : ""}`
+    ),
     `announced  ${announced.join(", ")}`,
     `broadcast  ${name}`,
     ...[...video, ...audio].map(({ track, ...rest }) => `track      ${track}  ${sentence(rest)}`),

@@ -5,10 +5,9 @@ import * as LiveTicket from "@effect-live/live/LiveTicket"
 import * as LocalBroadcast from "@effect-live/media/LocalBroadcast"
 import * as Moq from "@effect-live/moq/Moq"
 import type { Session } from "@effect-live/moq/Session"
-import * as Node from "@effect-live/node/Node"
 import { Readable } from "node:stream"
 import { Effect, Option, Stream } from "effect"
-import * as Failure from "../Failure.ts"
+import { onNode } from "../onNode.ts"
 import { Output } from "../Output.ts"
 import { qr } from "../qr.ts"
 import * as Relay from "../Relay.ts"
@@ -27,7 +26,7 @@ const relayTimeout = "3 seconds"
 const audienceGrace = "3 seconds"
 
 export const publish = Effect.fnUntraced(function* (input: Input) {
-  yield* run(input).pipe(Effect.scoped, Effect.provide(Node.layer), Effect.mapError(Failure.from))
+  yield* onNode(run(input))
 })
 
 const run = Effect.fnUntraced(function* (input: Input) {
@@ -38,7 +37,9 @@ const run = Effect.fnUntraced(function* (input: Input) {
   const broadcast = yield* LocalBroadcast.fromImport(source, { loop: input.loop, wait: input.wait })
 
   if (!(yield* Relay.disabled) && Option.isNone(yield* Relay.wait(relayTimeout))) {
-    yield* output.hint(`no relay answered within ${relayTimeout}: the ticket leads here from this machine and network only`)
+    yield* output.hint(
+      `no relay answered within ${relayTimeout}: the ticket leads here from this machine and network only`
+    )
   }
   const ticket = yield* live.publish(input.name, broadcast)
   const text = LiveTicket.format(ticket)
@@ -47,9 +48,7 @@ const run = Effect.fnUntraced(function* (input: Input) {
   yield* output.hint("press Ctrl-C to stop")
 
   const audience = yield* watchAudience
-  yield* broadcast.ended.pipe(
-    Effect.onInterrupt(() => output.event("done", { reason: "interrupted" }))
-  )
+  yield* broadcast.ended.pipe(Effect.onInterrupt(() => output.event("done", { reason: "interrupted" })))
   yield* output.hint("the source has ended")
   // They have everything. Who leaves before them takes the end of the tracks away from them.
   yield* Effect.timeoutOption(audience.gone, audienceGrace)
@@ -62,14 +61,19 @@ const watchAudience = Effect.gen(function* () {
   const here = new Set<Session>()
   const follow = (session: Session) => {
     here.add(session)
-    return Effect.forkScoped(Effect.andThen(session.closed, Effect.sync(() => here.delete(session))))
+    return Effect.forkScoped(
+      Effect.andThen(
+        session.closed,
+        Effect.sync(() => here.delete(session))
+      )
+    )
   }
   yield* Effect.forkScoped(Stream.runForEach(moq.sessions, follow))
-  const gone = Effect.suspend(() => Effect.forEach(here, (session) => session.closed, { concurrency: "unbounded", discard: true }))
+  const gone = Effect.suspend(() =>
+    Effect.forEach(here, (session) => session.closed, { concurrency: "unbounded", discard: true })
+  )
   return { gone }
 })
 
 const open = (source: string) =>
-  source === "-"
-    ? Import.fromStream("stdin", Readable.toWeb(process.stdin))
-    : Import.fromFile(source)
+  source === "-" ? Import.fromStream("stdin", Readable.toWeb(process.stdin)) : Import.fromFile(source)

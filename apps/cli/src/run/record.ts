@@ -6,9 +6,9 @@ import type { LiveTicket } from "@effect-live/live/LiveTicket"
 import type { Subscription } from "@effect-live/live/Subscription"
 import * as Export from "@effect-live/media/Export"
 import * as Recorder from "@effect-live/media/Recorder"
-import * as Node from "@effect-live/node/Node"
 import { Effect, Exit, Fiber, type FileSystem, Option, Schedule } from "effect"
 import * as Failure from "../Failure.ts"
+import { onNode } from "../onNode.ts"
 import { Output } from "../Output.ts"
 import * as Progress from "../Progress.ts"
 import * as Stdout from "../Stdout.ts"
@@ -32,7 +32,7 @@ const closedGrace = "2 seconds"
 export const record = Effect.fnUntraced(function* (input: Input) {
   const ticket = yield* Tickets.parse(input.ticket)
   const target = yield* targetOf(input.output)
-  yield* run(input, ticket, target).pipe(Effect.scoped, Effect.provide(Node.layer), Effect.mapError(Failure.from))
+  yield* onNode(run(input, ticket, target))
 })
 
 interface Target {
@@ -46,7 +46,11 @@ const targetOf = (path: string): Effect.Effect<Target, Failure.Failure> => {
   if (path === "-") {
     const format = "mkv"
     const stdout = Stdout.sink()
-    return Effect.succeed({ format, open: (tracks) => Export.open({ format, sink: stdout }, tracks), isUnread: stdout.isUnread })
+    return Effect.succeed({
+      format,
+      open: (tracks) => Export.open({ format, sink: stdout }, tracks),
+      isUnread: stdout.isUnread
+    })
   }
   const format = Export.formatOf(path)
   if (format === undefined) {
@@ -75,13 +79,15 @@ const run = Effect.fnUntraced(function* (input: Input, ticket: LiveTicket, targe
   })
   let subscription: Subscription | undefined
 
-  const follow: Effect.Effect<End, SubscribeError | Recorder.RecordError, FileSystem.FileSystem> = Effect.gen(function* () {
-    const current = yield* live.subscribe(ticket)
-    subscription = current
-    yield* output.hint(`recording ${current.name}, press Ctrl-C to stop`)
-    const ended = yield* recorder.run(current.broadcast)
-    return ended._tag === "Lost" ? yield* howLost(current) : ended
-  }).pipe(Effect.scoped)
+  const follow: Effect.Effect<End, SubscribeError | Recorder.RecordError, FileSystem.FileSystem> = Effect.gen(
+    function* () {
+      const current = yield* live.subscribe(ticket)
+      subscription = current
+      yield* output.hint(`recording ${current.name}, press Ctrl-C to stop`)
+      const ended = yield* recorder.run(current.broadcast)
+      return ended._tag === "Lost" ? yield* howLost(current) : ended
+    }
+  ).pipe(Effect.scoped)
 
   const recording = Effect.gen(function* () {
     for (;;) {
@@ -148,13 +154,17 @@ const howLost = ({ closed }: Subscription): Effect.Effect<End> =>
   )
 
 /** What the `progress` event says; the rate is that of the time since the last call. */
-const progressOf = (recorder: Pick<Recorder.Recorder<never>, "progress">, subscription: () => Subscription | undefined) => {
+const progressOf = (
+  recorder: Pick<Recorder.Recorder<never>, "progress">,
+  subscription: () => Subscription | undefined
+) => {
   let last = { bytes: 0, atS: process.uptime(), bitsPerSecond: 0 }
   return (): Progress.Progress => {
     const { durationUs, lostGroups, tracks } = recorder.progress()
     const bytes = tracks.reduce((sum, track) => sum + track.bytes, 0)
     const atS = process.uptime()
-    if (atS - last.atS > 0.1) last = { bytes, atS, bitsPerSecond: Math.round(((bytes - last.bytes) * 8) / (atS - last.atS)) }
+    if (atS - last.atS > 0.1)
+      last = { bytes, atS, bitsPerSecond: Math.round(((bytes - last.bytes) * 8) / (atS - last.atS)) }
     const path = subscription()
       ?.paths()
       .find(({ selected }) => selected)

@@ -5,9 +5,9 @@ import * as Live from "@effect-live/live/Live"
 import type { LiveTicket } from "@effect-live/live/LiveTicket"
 import * as RemoteBroadcast from "@effect-live/media/RemoteBroadcast"
 import type { GroupConsumer } from "@effect-live/moq/Group"
-import * as Node from "@effect-live/node/Node"
 import { Effect, Option } from "effect"
 import * as Failure from "../Failure.ts"
+import { onNode } from "../onNode.ts"
 import { Output } from "../Output.ts"
 import * as Tickets from "../Tickets.ts"
 
@@ -21,11 +21,7 @@ export const tap = Effect.fnUntraced(function* (input: Input) {
   const output = yield* Output
   const ticket = yield* Tickets.parse(input.ticket)
   const counted = { frames: 0, bytes: 0, groups: 0 }
-  const all = tapTrack(ticket, input.track, counted).pipe(
-    Effect.scoped,
-    Effect.provide(Node.layer),
-    Effect.mapError(Failure.from)
-  )
+  const all = onNode(tapTrack(ticket, input.track, counted))
   const limited = Option.isSome(input.duration) ? Effect.timeoutOption(all, input.duration.value) : all
   yield* Effect.onExit(Effect.asVoid(limited), () => output.event("done", counted))
 })
@@ -61,7 +57,11 @@ const tapTrack = Effect.fnUntraced(function* (
     const next = yield* consumer.next
     if (next === End) return
     if ("_tag" in next) {
-      yield* output.event("lagged", { track, groups: next.groups }, `${track} lost ${next.groups} groups before they were read`)
+      yield* output.event(
+        "lagged",
+        { track, groups: next.groups },
+        `${track} lost ${next.groups} groups before they were read`
+      )
       continue
     }
     counted.groups++

@@ -19,7 +19,11 @@ interface Input {
 export const ticket = Effect.fnUntraced(function* (input: Input) {
   const making = Option.isSome(input.id) || Option.isSome(input.name) || input.addr.length > 0
   if (Option.isSome(input.ticket)) {
-    if (making) return yield* Failure.misuse("Usage", "give a ticket to explain, or --id, --addr and --name to make one, not both")
+    if (making)
+      return yield* Failure.misuse(
+        "Usage",
+        "give a ticket to explain, or --id, --addr and --name to make one, not both"
+      )
     return yield* explain(input.ticket.value)
   }
   if (Option.isNone(input.id) || Option.isNone(input.name)) {

@@ -10,8 +10,14 @@ import { fromNumbers, toNumbers } from "./bytes.ts"
 import { closeOf, textOf } from "./errors.ts"
 import * as Streams from "./streams.ts"
 
+export interface Made {
+  readonly connection: Connection
+  /** Asks every stream that writes nothing whether the peer stopped it. */
+  readonly probe: () => void
+}
+
 /** `ended` is called once, when the connection is over. */
-export const make = (native: Native.Connection, alpn: string, remote: Remote, ended: () => void): Connection => {
+export const make = (native: Native.Connection, alpn: string, remote: Remote, ended: () => void): Made => {
   let over: Loss | undefined
   const closed = new Outcome<Close>()
   const held = new Set<Streams.Held>()
@@ -69,7 +75,10 @@ export const make = (native: Native.Connection, alpn: string, remote: Remote, en
   )
 
   const paths = () => native.paths().map(pathOf)
-  return {
+  const probe = () => {
+    for (const stream of held) stream.probe?.()
+  }
+  const connection: Connection = {
     alpn,
     remote,
     openUni: openedUni.open,
@@ -104,6 +113,7 @@ export const make = (native: Native.Connection, alpn: string, remote: Remote, en
     },
     closed: closed.await
   }
+  return { connection, probe }
 }
 
 /**

@@ -16,33 +16,42 @@ import * as Connections from "./connection.ts"
 
 type Binding = typeof Native
 
+export interface Made {
+  readonly endpoint: Contract.Endpoint["Service"]
+  /** Asks every stream that writes nothing whether the peer stopped it. */
+  readonly probe: () => void
+}
+
 /** The service over a bound endpoint. `close` must be called, or the process does not end. */
 export const make = (
   binding: Binding,
   native: Native.Endpoint,
   book: AddressBook["Service"],
   connectTimeoutMs: number
-): Contract.Endpoint["Service"] => {
+): Made => {
   const id = idOf(native.id())
   const closed = new Outcome<void>()
-  /** Native objects that are collected take their connections with them. */
-  const live = new Set<Native.Connection>()
+  /** With their probes. Native objects that are collected take their connections with them. */
+  const live = new Map<Native.Connection, () => void>()
   const accepted = new WaitQueue<Connection, Contract.EndpointClosed>("Endpoint.accept")
   /** Protocols that a peer did not speak when it was last dialed. */
   const wrongFor = new Map<EndpointId.EndpointId, ReadonlyArray<string>>()
   let alpns: ReadonlyArray<string> = []
   let handshakes = 0
 
-  const wrap = (connection: Native.Connection): Connection => {
-    live.add(connection)
-    const remote: Remote = { _tag: "Peer", id: idOf(connection.remoteId()) }
-    return Connections.make(connection, textOfAlpn(connection.alpn()), remote, () => live.delete(connection))
+  const wrap = (native: Native.Connection): Connection => {
+    const remote: Remote = { _tag: "Peer", id: idOf(native.remoteId()) }
+    const { connection, probe } = Connections.make(native, textOfAlpn(native.alpn()), remote, () => live.delete(native))
+    live.set(native, probe)
+    return connection
   }
 
   // ---- accepting
 
   const handshake = async (incoming: Native.Incoming): Promise<void> => {
-    if (handshakes >= Limits.handshakes || accepted.length >= Limits.acceptBacklog) return incoming.refuse()
+    // A handshake under way has its place in the backlog.
+    const full = handshakes >= Limits.handshakes || handshakes + accepted.length >= Limits.acceptBacklog
+    if (full) return incoming.refuse()
     handshakes++
     try {
       const accepting = await incoming.accept()
@@ -163,7 +172,7 @@ export const make = (
     ])
   }
 
-  return Contract.Endpoint.of({
+  const endpoint = Contract.Endpoint.of({
     id,
     backing: { name: "@number0/iroh", version: "1.1.0", severalAlpns: false },
     addr,
@@ -190,6 +199,10 @@ export const make = (
       )
     })
   })
+  const probe = () => {
+    for (const ask of live.values()) ask()
+  }
+  return { endpoint, probe }
 }
 
 const closeWithScope = (connection: Connection): Effect.Effect<void, never, Scope.Scope> =>

@@ -12,6 +12,8 @@ import { codeIn } from "./errors.ts"
 /** What a connection tells its streams when it ends. */
 export interface Held {
   readonly lose: (loss: Loss, by: "us" | "others") => void
+  /** Time to ask whether the peer stopped the stream: the binding does not tell, and its credit returns only with a reset. */
+  readonly probe?: () => void
 }
 
 /**
@@ -33,6 +35,7 @@ export const send = (native: Native.SendStream, owner: Owner): SendBuffer => {
   let priority: number | undefined
   let running = false
   let finishing = false
+  let probing = false
   let over = false
 
   const end = () => {
@@ -89,6 +92,9 @@ export const send = (native: Native.SendStream, owner: Owner): SendBuffer => {
         end()
         if (code === null) buffer.flushedByPeer()
         else buffer.stoppedByPeer(code)
+      } else if (probing) {
+        probing = false
+        await native.write([]) // fails when the peer stopped the stream
       } else return
     }
   }
@@ -133,15 +139,27 @@ export const send = (native: Native.SendStream, owner: Owner): SendBuffer => {
     lose: (loss) => {
       end()
       buffer.lose(loss.stream)
+    },
+    probe: () => {
+      if (running) return
+      probing = true
+      run()
     }
   }
   owner.hold(handle)
   return buffer
 }
 
-/** The receiving half. It reads ahead of its reader, within a limit. */
+/**
+ * The receiving half. It reads ahead of its reader, within a limit, while there is more to be had at once. When there is not, it
+ * waits for the reader to ask: a read that is under way would keep `stop` from reaching a peer that sends nothing more.
+ */
 export const recv = (native: Native.RecvStream, owner: Owner): RecvBuffer => {
   let reading = false
+  /** The last read was full: there is probably more. */
+  let more = true
+  /** The reader found nothing. */
+  let wanted = false
   let over = false
   let broken = false
   let lost: Loss | undefined
@@ -155,12 +173,15 @@ export const recv = (native: Native.RecvStream, owner: Owner): RecvBuffer => {
     while (!over && buffer.bufferedBytes < Limits.readAheadBytes) {
       const numbers = await native.read(Limits.nativeReadBytes)
       if (over) return
+      wanted = false
       if (numbers.length === 0) {
         end()
         buffer.finish()
         return
       }
+      more = numbers.length === Limits.nativeReadBytes
       buffer.push(fromNumbers(numbers))
+      if (!more && !wanted) return
     }
   }
 
@@ -185,12 +206,18 @@ export const recv = (native: Native.RecvStream, owner: Owner): RecvBuffer => {
     // After a failure it counts as reading for ever: a second read would turn a reset into a clean end.
     read().then(() => {
       reading = false
-      if (buffer.bufferedBytes < Limits.readAheadBytes) start()
+      if (wanted || (more && buffer.bufferedBytes < Limits.readAheadBytes)) start()
     }, failed)
   }
 
   const buffer: RecvBuffer = new RecvBuffer({
-    taken: start,
+    wanted: () => {
+      wanted = true
+      start()
+    },
+    taken: () => {
+      if (more) start()
+    },
     drained: () => {},
     stopped: (code) => {
       end()

@@ -557,7 +557,6 @@ export class End implements Source {
     this.#starved.clear()
     this.watchSilence()
     this.peer?.watchSilence()
-    this.closed.done(Exit.succeed(close))
     for (const { buffer } of recvs) buffer.lose(lost.stream, options)
     for (const { buffer } of sends) buffer.lose(lost.stream)
     this.#incomingUni.fail(lost.connection, options)
@@ -565,6 +564,7 @@ export class End implements Source {
     this.#datagrams.fail(lost.connection, options)
     this.#streams.uni.waiting.wakeAll()
     this.#streams.bi.waiting.wakeAll()
+    this.closed.done(Exit.succeed(close)) // last: who waits for it finds everything ended
   }
 
   /**

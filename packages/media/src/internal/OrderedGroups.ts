@@ -2,7 +2,8 @@
  * The groups of one rendition in order, from frames that arrive in any order of groups: the pure part of `RemoteBroadcast`.
  * Frames of a group come in order. A group that is missing or unfinished is given up once newer ones are `reorderUs` ahead.
  */
-import { Blocked, End } from "@effect-live/endpoint/Stream"
+import type { End } from "@effect-live/endpoint/Stream"
+import { Blocked } from "@effect-live/endpoint/Stream"
 import type { TrackError } from "@effect-live/moq/Track"
 import { DecodeError } from "@effect-live/wire/DecodeError"
 import * as Legacy from "../Legacy.ts"
@@ -181,7 +182,7 @@ export class OrderedGroups {
   #drop(): void {
     const from = this.#current ?? this.#lowest(false) ?? 0
     let to = from
-    for (const sequence of [...this.#groups.keys()].sort((a, b) => a - b)) {
+    for (const sequence of [...this.#groups.keys()].toSorted((a, b) => a - b)) {
       if (to > from && this.#bytes <= this.#bounds.readAheadBytes / 2) break
       to = sequence + 1
       this.#goTo(to)

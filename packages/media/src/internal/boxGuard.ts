@@ -101,7 +101,7 @@ export const guardFile = async (
   read: (start: number, end: number) => Promise<Uint8Array>
 ): Promise<void> => {
   const guard = new BoxGuard()
-  for (let at = 0; at < sizeBytes && !guard.isOff; ) {
+  for (let at = 0; at < sizeBytes && !guard.isOff;) {
     const step = guard.skippable > 0 ? guard.skippable : guard.wanted
     if (guard.skippable > 0) guard.skip(step)
     else guard.push(await read(at, Math.min(sizeBytes, at + step)))
@@ -109,7 +109,9 @@ export const guardFile = async (
   }
 }
 
-const topLevel = new Set("ftyp styp moov moof mdat free skip wide sidx ssix emsg prft mfra uuid meta pdin udta".split(" "))
+const topLevel = new Set(
+  "ftyp styp moov moof mdat free skip wide sidx ssix emsg prft mfra uuid meta pdin udta".split(" ")
+)
 const containers = new Set("moov trak mdia minf stbl mvex moof traf".split(" "))
 
 const typeOf = (bytes: Uint8Array, at: number): string => String.fromCharCode(...bytes.subarray(at, at + 4))
@@ -148,7 +150,8 @@ const walk = (reader: Reader, end: number, depth: number): void => {
       else if (type === "ctts") {
         hasOffsets = true
         samples += sumOfTable(reader, boxEnd)
-      } else if (type === "trun") {
+      } else if (type === "stsc") samples += largestChunk(reader, boxEnd)
+      else if (type === "trun") {
         u32(reader)
         samples += u32(reader)
       } else if (type === "saiz") {
@@ -177,6 +180,18 @@ const sumOfTable = (reader: Reader, end: number): number => {
     reader.raw(4)
   }
   return samples
+}
+
+/** The library looks for a sample in a chunk one by one. */
+const largestChunk = (reader: Reader, end: number): number => {
+  u32(reader)
+  let largest = 0
+  for (let left = Math.min(u32(reader), Math.floor((end - reader.offset) / 12)); left > 0; left--) {
+    reader.raw(4)
+    largest = Math.max(largest, u32(reader))
+    reader.raw(4)
+  }
+  return largest
 }
 
 const u32 = (reader: Reader): number => reader.u16be() * 65_536 + reader.u16be()

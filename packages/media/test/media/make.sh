@@ -14,9 +14,9 @@ fragmented="-movflags +frag_keyframe+empty_moov+default_base_moof"
 ffmpeg $quiet $picture $tone $avc -bf 2 $aac -shortest h264-bframes-aac.mp4
 ffmpeg $quiet $picture $tone $avc -bf 0 $opus -shortest $fragmented h264-opus-fragmented.mp4
 ffmpeg $quiet $picture $tone $avc -bf 2 $opus -shortest h264-bframes-opus.mkv
-ffmpeg $quiet $picture $tone $avc -bf 0 $aac -shortest -f mpegts h264-aac.ts
+ffmpeg $quiet $picture $tone $avc -bf 0 $aac -shortest -f mpegts h264-aac.mpegts
 ffmpeg $quiet $picture $tone -c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=15:bframes=2 -crf 40 $aac -shortest -tag:v hvc1 hevc-bframes-aac.mp4
-ffmpeg $quiet $picture -c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=15:bframes=0:repeat-headers=1 -crf 40 -f mpegts hevc.ts
+ffmpeg $quiet $picture -c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=15:bframes=0:repeat-headers=1 -crf 40 -f mpegts hevc.mpegts
 ffmpeg $quiet $picture $tone -c:v libvpx -b:v 60k -g 15 -deadline realtime -cpu-used 8 $opus -shortest vp8-opus.webm
 ffmpeg $quiet $picture $tone -c:v libvpx-vp9 -b:v 60k -g 15 -deadline realtime -cpu-used 8 -row-mt 1 $opus -shortest vp9-opus.webm
 ffmpeg $quiet $picture $tone -c:v libsvtav1 -preset 12 -crf 50 -g 15 $opus -shortest av1-opus.mp4

@@ -114,7 +114,9 @@ export class World {
   at(atMs: number, run: Task): () => void {
     const key = this.nextTimer++
     let wanted = true
-    this.timers.set(key, Math.max(atMs, this.nowMs), () => {
+    // On a dyadic grid sums and differences of times are exact: whoever sleeps until a time wakes up at it, not a hair before.
+    const onGridMs = Math.ceil(atMs * gridPerMs) / gridPerMs
+    this.timers.set(key, Math.max(onGridMs, this.nowMs), () => {
       if (wanted) run()
     })
     return () => {
@@ -170,3 +172,6 @@ export class World {
     }
   }
 }
+
+/** Points of virtual time in a millisecond. */
+const gridPerMs = 1024

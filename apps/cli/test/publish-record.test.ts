@@ -1,0 +1,203 @@
+import { createReadStream, openSync, writeFileSync } from "node:fs"
+import { afterAll, assert, describe, it } from "@effect/vitest"
+import { decodeComplaints, events, folder, hasFfmpeg, irl, publish, run, sample, stopAll } from "./irl.ts"
+import { assertOneShift, assertRun, unitsOf } from "./units.ts"
+
+const files = folder()
+afterAll(() => {
+  stopAll()
+  files.remove()
+})
+
+const assertDecodes = (path: string): void => {
+  if (hasFfmpeg) assert.strictEqual(decodeComplaints(path), "", "ffmpeg decodes the file without a word")
+  else console.log(`ffmpeg is not installed: ${path} was compared, but not decoded`)
+}
+
+describe("publish and record", { timeout: 90_000, concurrent: true }, () => {
+  for (const extension of ["mp4", "mkv"]) {
+    it(`--wait, to .${extension}: all access units, the same bytes, the same order, one shift of time`, async () => {
+      const { publisher, ticket } = await publish([sample, "--wait"])
+      const copy = files.path(`copy.${extension}`)
+      const recorded = await run(["record", ticket, "-o", copy])
+      assert.strictEqual(recorded.code, 0, recorded.stderr)
+      assert.match(recorded.stderr, /\d+ frames/, "progress on stderr")
+      assert.strictEqual(recorded.stdout, "")
+      assert.strictEqual((await publisher.ended).code, 0)
+      const [source, units] = [await unitsOf(sample), await unitsOf(copy)]
+      const starts = {
+        video: assertRun("video", units.video, source.video),
+        audio: assertRun("audio", units.audio, source.audio)
+      }
+      assert.deepStrictEqual(starts, { video: 0, audio: 0 })
+      assert.lengthOf(units.video, source.video.length)
+      assert.lengthOf(units.audio, source.audio.length)
+      assertOneShift(units, source, starts)
+      assertDecodes(copy)
+    })
+  }
+
+  it("--duration stops by itself; a late subscriber begins with a key frame and misses nothing from there", async () => {
+    const { publisher, ticket } = await publish([sample, "--loop", "--name", "room/ada"])
+    const copy = files.path("late.mp4")
+    const recorded = await run(["record", ticket, "-o", copy, "--duration", "3s", "--json"])
+    assert.strictEqual(recorded.code, 0, recorded.stderr)
+    const done = events(recorded.stdout).at(-1)
+    assert.strictEqual(done?.event, "done")
+    assert.strictEqual(done?.["reason"], "duration")
+    assert.strictEqual(done?.["missing"], 0)
+    assert.closeTo(Number(done?.["mediaMs"]), 3_000, 100)
+    const [source, units] = [await unitsOf(sample), await unitsOf(copy)]
+    assert.isTrue(units.video[0]?.key)
+    assertRun("video", units.video, source.video)
+    assertRun("audio", units.audio, source.audio)
+    assertDecodes(copy)
+    publisher.kill("SIGINT")
+    assert.strictEqual((await publisher.ended).code, 0)
+  })
+
+  it("the publisher's stdout: the ticket in a line of its own, then a QR code, and with --json one object", async () => {
+    const people = irl(["publish", sample])
+    const [, ticket] = await people.sees("stdout", /^publishing at (iroh-live:[\w-]+\/hello)\n[▀▄█ ]+\n/)
+    assert.isString(ticket)
+    const programs = irl(["publish", sample, "--json", "--name", "x"])
+    await programs.sees("stdout", /\n/)
+    const [first] = events(programs.stdout())
+    assert.strictEqual(first?.event, "publishing")
+    assert.match(String(first?.["ticket"]), /^iroh-live:[\w-]+\/x$/)
+    assert.match(programs.stdout(), /^\{"event":"publishing","ticket":/)
+    for (const publisher of [people, programs]) {
+      publisher.kill("SIGINT")
+      assert.strictEqual((await publisher.ended).code, 0)
+    }
+  })
+
+  it("info tells what is announced, the catalog and the path; tap every frame", async () => {
+    const { publisher, ticket } = await publish([sample, "--loop"])
+    const info = await run(["info", ticket, "--json"])
+    assert.strictEqual(info.code, 0, info.stderr)
+    const [told] = events(info.stdout)
+    assert.deepStrictEqual(told?.["announced"], ["hello"])
+    assert.include(JSON.stringify(told?.["paths"]), `"kind":"direct"`)
+    assert.match(JSON.stringify(told?.["video"]), /"codec":"avc1\.[^"]+","bitrate":\d+,"width":640,"height":360/)
+    assert.match(JSON.stringify(told?.["audio"]), /"codec":"opus",.*"sampleRate":48000,"channels":2/)
+    assert.include((await run(["info", ticket])).stdout, "announced  hello")
+
+    const tapped = await run(["tap", ticket, "--duration", "2s", "--json"])
+    assert.strictEqual(tapped.code, 0, tapped.stderr)
+    const frames = events(tapped.stdout).filter(({ event }) => event === "frame")
+    assert.isAbove(frames.length, 10)
+    let before: (typeof frames)[number] | undefined
+    for (const frame of frames) {
+      assert.deepStrictEqual(Object.keys(frame), ["event", "track", "group", "index", "bytes", "sha256"])
+      assert.match(String(frame["sha256"]), /^[0-9a-f]{64}$/)
+      const next = before?.["group"] === frame["group"] ? Number(before?.["index"]) + 1 : 0
+      assert.strictEqual(frame["index"], next)
+      before = frame
+    }
+
+    const catalog = irl(["tap", ticket, "--track", "catalog.json", "--json"])
+    await catalog.sees("stdout", /"event":"frame","track":"catalog.json","group":0,"index":0/)
+    catalog.kill("SIGINT")
+    assert.strictEqual((await catalog.ended).code, 0)
+    const missing = await run(["tap", ticket, "--track", "nothing", "--json"])
+    assert.strictEqual(missing.code, 1)
+    assert.include(missing.stdout, `"reason":"NotFound"`)
+    publisher.kill("SIGINT")
+    await publisher.ended
+  })
+
+  it("a pipe in and a pipe out: what goes in comes out", async () => {
+    const matroska = files.path("source.mkv")
+    const first = await publish([sample, "--wait"])
+    assert.strictEqual((await run(["record", first.ticket, "-o", matroska, "--duration", "4s"])).code, 0)
+    first.publisher.kill("SIGINT")
+
+    const piped = irl(["publish", "-", "--wait", "--no-qr"])
+    createReadStream(matroska).pipe(piped.child.stdin ?? assert.fail("no stdin"))
+    const [, ticket = ""] = await piped.sees("stdout", /^publishing at (.+)$/m)
+    const copy = files.path("out.mkv")
+    const recorded = await run(["record", ticket, "-o", "-", "--json"], { stdout: openSync(copy, "w") })
+    assert.strictEqual(recorded.code, 0, recorded.stderr)
+    assert.include(recorded.stderr, `{"event":"done"`, "with -o - the events are on stderr")
+    const [source, units] = [await unitsOf(matroska), await unitsOf(copy)]
+    assert.lengthOf(units.video, source.video.length)
+    assert.lengthOf(units.audio, source.audio.length)
+    assert.strictEqual(assertRun("video", units.video, source.video), 0)
+    assert.strictEqual(assertRun("audio", units.audio, source.audio), 0)
+    assertDecodes(copy)
+  })
+
+  it("the reader of a pipe that goes away ends the recording with 0", async () => {
+    const { publisher, ticket } = await publish([sample, "--loop"])
+    const viewer = irl(["record", ticket, "-o", "-"], {
+      shell: `{ "$@"; echo "code $?" >&2; } | head -c 20000 >/dev/null`
+    })
+    const { stderr } = await viewer.ended
+    assert.match(stderr, /code 0/)
+    publisher.kill("SIGINT")
+    await publisher.ended
+  })
+
+  it("what cannot be published or recorded is told, with the right exit code", async () => {
+    const text = files.path("text.mp4")
+    writeFileSync(text, "this is no film")
+    const { publisher, ticket } = await publish([sample, "--loop"])
+    const cases: ReadonlyArray<readonly [ReadonlyArray<string>, number, RegExp]> = [
+      [["publish", text], 1, /is no MP4, Matroska/],
+      [["publish", files.path("missing.mp4")], 1, /cannot be read/],
+      [["publish", sample, "--name", "a//b"], 2, /must not begin or end with "\/" or contain "\/\/"/],
+      [["record", ticket, "-o", files.path("x.exe")], 2, /extension says no format/],
+      [
+        ["record", ticket, "-o", "/nonexistent/x.mp4", "--duration", "1s"],
+        1,
+        /\/nonexistent\/x\.mp4: cannot be written/
+      ],
+      [["record", ticket, "-o", files.path("x.webm"), "--duration", "1s"], 1, /webm cannot hold video/]
+    ]
+    for (const [args, code, told] of cases) {
+      const { code: got, stderr } = await run(args)
+      assert.match(stderr, told)
+      assert.strictEqual(got, code, args.join(" "))
+      assert.notInclude(stderr, ticket)
+    }
+    const badKey = await run(["publish", sample], { env: { IROH_SECRET: `${"ab".repeat(31)}zz` } })
+    assert.strictEqual(badKey.code, 2)
+    assert.match(badKey.stderr, /IROH_SECRET/)
+    assert.notInclude(badKey.stderr, "abab")
+    publisher.kill("SIGINT")
+    await publisher.ended
+  })
+})
+
+describe("doctor and demo", { timeout: 90_000, concurrent: true }, () => {
+  it("doctor: this machine has what is needed", async () => {
+    const { code, stdout } = await run(["doctor", "--json"])
+    const checks = events(stdout).filter(({ event }) => event === "check")
+    assert.strictEqual(code, 0, stdout)
+    for (const name of ["node", "key", "transport", "ports", "relay", "dialing", "ffmpeg"]) {
+      assert.isDefined(
+        checks.find(({ check }) => check === name),
+        name
+      )
+    }
+  })
+
+  it("demo --once: five seconds arrive complete and in order, and it ends by itself", async () => {
+    const { code, stderr, stdout } = await run(["demo", "--once"])
+    assert.strictEqual(code, 0, stderr)
+    assert.match(stdout, /^publishing at iroh-live:/)
+    assert.match(stdout, /ok: \d+ frames of 2 tracks arrived, complete and in order/)
+  })
+
+  it("demo: Ctrl-C, delivered twice as npm does, ends it with 0 and leaves no process behind", async () => {
+    const demo = irl(["demo"])
+    await demo.sees("stderr", /\d+ frames/)
+    demo.kill("SIGINT")
+    demo.kill("SIGINT")
+    const { code, stdout } = await demo.ended
+    assert.strictEqual(code, 0)
+    assert.include(stdout, "npm run irl")
+    // `close` came, so whoever held its stderr is gone: the subscriber inherits it.
+  })
+})
