@@ -97,7 +97,7 @@ export class Live extends Context.Service<
     /** Takes a name back. Subscriptions run to the end of their tracks. */
     readonly unpublish: (name: string) => Effect.Effect<void>
     /**
-     * Opens the broadcast of a ticket, or a name at an address or id. Succeeds when the publisher announces it, and fails within
+     * Opens the broadcast of a ticket, or a name at an address or id. Succeeds once the publisher has it, and fails within
      * `Limits.subscribeTimeoutMs` otherwise. Subscriptions to one peer share a session.
      */
     readonly subscribe: {
@@ -157,16 +157,18 @@ const make = Effect.fnUntraced(function* (limits: Limits.Limits) {
       ),
       (connecting) => within(connecting, () => new NoAnswer({ timeoutMs }))
     )
-    yield* announced(session, name).pipe(
-      Effect.mapError((close) => fail(new ConnectionEnded({ close }))),
-      (waiting) => within(waiting, () => new NotAnnounced({ announced: session.announcedNow(), timeoutMs }))
-    )
     const consumer = session.consume(name)
     const closed = yield* Effect.forkScoped(end(session, consumer), { startImmediately: true })
-    const broadcast = yield* RemoteBroadcast.make(consumer).pipe(
-      Effect.mapError((cause) => fail(new NoMedia({ cause }))),
-      (opening) => within(opening, () => new NoAnswer({ timeoutMs }))
+    const opening = within(
+      Effect.mapError(RemoteBroadcast.make(consumer), (cause) => fail(whyNot(cause))),
+      () => new NoAnswer({ timeoutMs })
     )
+    const announcement = within(
+      Effect.mapError(announced(session, name), (close) => fail(new ConnectionEnded({ close }))),
+      () => new NotAnnounced({ announced: session.announcedNow(), timeoutMs })
+    )
+    // Asked for at once: most broadcasts are there when their ticket is opened, and that saves waiting for the announcement.
+    const broadcast = yield* Effect.catchIf(opening, isNotThere, () => Effect.andThen(announcement, opening))
     const before = totals(session.connection.paths())
     const statistics = Effect.map(Clock.currentTimeMillis, (nowMs): Statistics => {
       const paths = session.connection.paths()
@@ -199,6 +201,19 @@ const make = Effect.fnUntraced(function* (limits: Limits.Limits) {
     shutdown: moq.shutdown
   })
 })
+
+const isNotThere = ({ reason }: SubscribeError): boolean =>
+  reason._tag === "NoMedia" &&
+  reason.cause.reason._tag === "SubscribeError" &&
+  reason.cause.reason.reason._tag === "NotFound"
+
+/** A session that ended is the reason for whatever failed with it. */
+const whyNot = (cause: RemoteBroadcast.RemoteBroadcastError): ConnectionEnded | NoMedia => {
+  const { reason } = cause
+  return reason._tag === "SubscribeError" && reason.reason._tag === "SessionEnded"
+    ? new ConnectionEnded({ close: formatClose(reason.reason.close) })
+    : new NoMedia({ cause })
+}
 
 /** Waits until the peer announces the path; fails with how the session ended if that comes first. */
 const announced = (session: Session, path: string): Effect.Effect<void, string> =>

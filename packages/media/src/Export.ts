@@ -139,7 +139,8 @@ export const toFile = (
       files.open(path, { flag: "w" }),
       (error) => new ExportError({ target: path, reason: sinkError(error) })
     )
-    const sink: Sink = { name: path, write: (bytes) => Effect.mapError(file.writeAll(bytes), sinkError) }
+    // Whoever is interrupted in the middle of a piece would leave a hole in front of what `finish` writes.
+    const sink: Sink = { name: path, write: (bytes) => Effect.uninterruptible(Effect.mapError(file.writeAll(bytes), sinkError)) }
     return yield* open({ format, sink }, tracks)
   })
 
