@@ -133,7 +133,7 @@ export const hasFfmpeg: boolean = spawnSync("ffmpeg", ["-version"]).status === 0
  * passed through, because ffmpeg's own rounding to a frame rate may put two frames on one tick.
  */
 export const decodeComplaints = (file: string): string => {
-  const passthrough = file.endsWith(".mkv") ? ["-vsync", "passthrough"] : []
+  const passthrough = file.endsWith(".mkv") ? ["-vsync", "passthrough", "-enc_time_base", "1:1000"] : []
   const args = ["-v", "error", "-xerror", "-i", file, ...passthrough, "-f", "null", "-"]
   return spawnSync("ffmpeg", args, { encoding: "utf8" }).stderr
 }

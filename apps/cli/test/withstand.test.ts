@@ -217,9 +217,9 @@ describe("publish withstands", { timeout: 120_000 }, () => {
       assert.strictEqual(events(viewer.stdout).at(-1)?.["missing"], 0)
       await assertPlays(copy)
     }
-    await watch("first.mkv", "5s")
+    await watch("first.mp4", "5s")
     const beforeMiB = residentMiB(publisher)
-    await watch("second.mkv", "15s")
+    await watch("second.mp4", "15s")
     const afterMiB = residentMiB(publisher)
     if (beforeMiB === undefined || afterMiB === undefined) console.log("no /proc here: memory was not looked at")
     else assert.isBelow(afterMiB - beforeMiB, 25, "MiB more after fifteen seconds")

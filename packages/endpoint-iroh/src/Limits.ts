@@ -2,6 +2,8 @@
 
 /** Bytes accepted for a stream and not yet taken over by the transport; beyond it `tryWrite` says `Blocked`. */
 export const sendBufferBytes = 262_144
+/** Bytes handed to the binding in a stream's first call; every further one may take twice as many. */
+export const firstWriteBytes = 4096
 /** Bytes handed to the binding in one call: large enough that its fixed cost of some 45 us does not count. */
 export const nativeWriteBytes = 16_384
 /** Bytes asked of the binding in one read. */

@@ -87,7 +87,8 @@ describe("publish and subscribe", () => {
     Effect.sync(() => {
       const { addr } = Result.getOrThrow(LiveTicket.parse(`iroh-live:${idOnly}/x`))
       const ticket = new LiveTicket.LiveTicket(addr, "x", ["https://relay.example.com", "not a URL"])
-      assert.deepStrictEqual(EndpointAddr.relays(LiveTicket.dialAddr(ticket)), ["https://relay.example.com/"])
+      const relays: ReadonlyArray<string> = EndpointAddr.relays(LiveTicket.dialAddr(ticket))
+      assert.deepStrictEqual(relays, ["https://relay.example.com/"])
     })
   )
 })

@@ -32,6 +32,8 @@ export const send = (native: Native.SendStream, owner: Owner): SendBuffer => {
   const waiting: Array<Uint8Array> = []
   let waitingBytes = 0
   let inFlightBytes = 0
+  /** Grows with every batch: what a stream begins with is not held up by the conversion of what follows. */
+  let batchBytes = Limits.firstWriteBytes
   let priority: number | undefined
   let running = false
   let finishing = false
@@ -62,11 +64,12 @@ export const send = (native: Native.SendStream, owner: Owner): SendBuffer => {
     let bytes = 0
     let taken = 0
     for (const chunk of waiting) {
-      if (taken > 0 && bytes + chunk.length > Limits.nativeWriteBytes) break
+      if (taken > 0 && bytes + chunk.length > batchBytes) break
       batch.push(chunk)
       bytes += chunk.length
       taken++
     }
+    batchBytes = Math.min(2 * batchBytes, Limits.nativeWriteBytes)
     waiting.splice(0, taken)
     waitingBytes -= bytes
     inFlightBytes = bytes
