@@ -10,7 +10,7 @@ import { Blocked, End, StreamError } from "@effect-live/endpoint/Stream"
 import * as TransportAddr from "@effect-live/endpoint/TransportAddr"
 import * as Iroh from "@effect-live/endpoint-iroh/Iroh"
 import * as binding from "@number0/iroh"
-import { Effect, Result } from "effect"
+import { Effect, Layer, Result } from "effect"
 
 const alpn = "effect-live/bench"
 const readBytes = 65_536
@@ -74,8 +74,7 @@ else {
   const bindAddrs = [Result.getOrThrow(TransportAddr.parseIp("127.0.0.1:0"))]
   await Effect.runPromise(
     Effect.scoped(layer).pipe(
-      Effect.provide(Iroh.layer({ bindAddrs, relayMode: "disabled" })),
-      Effect.provide(AddressBook.layer)
+      Effect.provide(Iroh.layer({ bindAddrs, relayMode: "disabled" }).pipe(Layer.provide(AddressBook.layer)))
     )
   )
 }

@@ -13,7 +13,7 @@ import { Blocked, StreamError } from "@effect-live/endpoint/Stream"
 import * as TransportAddr from "@effect-live/endpoint/TransportAddr"
 import * as Iroh from "@effect-live/endpoint-iroh/Iroh"
 import * as binding from "@number0/iroh"
-import { Effect, Result } from "effect"
+import { Effect, Layer, Result } from "effect"
 import { fromNumbers, toNumbers } from "../packages/endpoint-iroh/src/internal/bytes.ts"
 import type { Row } from "./Row.ts"
 
@@ -169,8 +169,7 @@ export const run = async (): Promise<ReadonlyArray<Row>> => {
     })
     const { rates, times } = await Effect.runPromise(
       Effect.scoped(measured).pipe(
-        Effect.provide(Iroh.layer({ bindAddrs, relayMode: "disabled" })),
-        Effect.provide(AddressBook.layer)
+        Effect.provide(Iroh.layer({ bindAddrs, relayMode: "disabled" }).pipe(Layer.provide(AddressBook.layer)))
       )
     )
     await bare.endpoint.close()

@@ -21,7 +21,7 @@ const server = Effect.gen(function* () {
       yield* send.flushed // or the answer is lost with the connection
     })
   )
-  yield* Effect.never
+  return yield* Effect.never
 }).pipe(Effect.scoped, Effect.provide(Router.layer))
 
 const shout = Effect.fnUntraced(function* (id: EndpointId.EndpointId, text: string) {

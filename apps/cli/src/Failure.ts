@@ -65,7 +65,7 @@ export const from = (error: Tagged): Failure => {
 }
 
 /** Whoever has a ticket can watch, so none is printed in an error. */
-export const hideTickets = (text: string): string => text.replace(/iroh-live:[\w-]+\/\S*/g, "iroh-live:<redacted>")
+const hideTickets = (text: string): string => text.replace(/iroh-live:[\w-]+\/\S*/g, "iroh-live:<redacted>")
 
 /** For text that quotes the command line: also tickets that lost their scheme, and keys. */
 export const hideSecrets = (text: string): string => hideTickets(text).replace(/[\w-]{40,}/g, "<redacted>")

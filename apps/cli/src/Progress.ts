@@ -27,7 +27,7 @@ export const format = (progress: Progress): string =>
     ...(progress.missing === 0 ? [] : [`${progress.missing} groups missing`])
   ].join("  ")
 
-export const formatBytes = (bytes: number): string =>
+const formatBytes = (bytes: number): string =>
   bytes < 1024
     ? `${bytes} B`
     : bytes < 1024 ** 2

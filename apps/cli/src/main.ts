@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /** `irl`, the command line of effect-live: runMain and Layers, nothing else. */
 import { enableCompileCache } from "node:module"
 

@@ -7,8 +7,7 @@ import * as Iroh from "../src/Iroh.ts"
 
 const withEnv = (env: Record<string, string>) =>
   Endpoint.use((endpoint) => Effect.succeed({ id: endpoint.id, addr: endpoint.addr() })).pipe(
-    Effect.provide(Layer.fresh(Iroh.layerConfig)),
-    Effect.provide(AddressBook.layer),
+    Effect.provide(Layer.fresh(Iroh.layerConfig).pipe(Layer.provide(AddressBook.layer))),
     Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
   )
 
@@ -63,8 +62,7 @@ describe("Iroh.layerConfig", () => {
       const port = EndpointAddr.ips(addr)[0]?.port
       const env = { IROH_BIND: `127.0.0.1:${port}`, IROH_RELAY: "disabled" }
       const error = yield* Effect.andThen(Endpoint, Effect.flip(withEnv(env))).pipe(
-        Effect.provide(Iroh.layerConfig),
-        Effect.provide(AddressBook.layer),
+        Effect.provide(Iroh.layerConfig.pipe(Layer.provide(AddressBook.layer))),
         Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
       )
       assert.include(error.message, "the port is taken")

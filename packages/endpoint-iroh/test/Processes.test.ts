@@ -7,7 +7,7 @@ import { Endpoint } from "@effect-live/endpoint/Endpoint"
 import * as EndpointTicket from "@effect-live/endpoint/EndpointTicket"
 import * as TransportAddr from "@effect-live/endpoint/TransportAddr"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Result, type Scope } from "effect"
+import { Cause, Effect, Exit, Layer, Result, type Scope } from "effect"
 import * as Iroh from "../src/Iroh.ts"
 
 const alpn = "effect-live/process-test"
@@ -58,8 +58,7 @@ const addrOf = (of: Peer) => Effect.map(ticketOf(of), (ticket) => Result.getOrTh
 const loopback = [Result.getOrThrow(TransportAddr.parseIp("127.0.0.1:0"))]
 const onIroh = <A, E>(program: Effect.Effect<A, E, Endpoint | Scope.Scope>) =>
   Effect.scoped(program).pipe(
-    Effect.provide(Iroh.layer({ bindAddrs: loopback, relayMode: "disabled" })),
-    Effect.provide(AddressBook.layer)
+    Effect.provide(Iroh.layer({ bindAddrs: loopback, relayMode: "disabled" }).pipe(Layer.provide(AddressBook.layer)))
   )
 
 describe("@number0/iroh in processes of its own", { concurrent: true, timeout: 30_000 }, () => {

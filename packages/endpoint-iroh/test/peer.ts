@@ -3,7 +3,7 @@ import * as AddressBook from "@effect-live/endpoint/AddressBook"
 import { Endpoint } from "@effect-live/endpoint/Endpoint"
 import * as EndpointTicket from "@effect-live/endpoint/EndpointTicket"
 import { End } from "@effect-live/endpoint/Stream"
-import { Effect, Exit, Result, type Scope } from "effect"
+import { Effect, Exit, Layer, Result, type Scope } from "effect"
 import * as Iroh from "../src/Iroh.ts"
 import * as TransportAddr from "@effect-live/endpoint/TransportAddr"
 
@@ -18,7 +18,7 @@ const pour = Effect.gen(function* () {
   yield* tell({ ticket: EndpointTicket.encode(endpoint.addr()) })
   const connection = yield* endpoint.accept
   const send = yield* connection.openUni
-  yield* Effect.forever(Effect.andThen(send.write(new Uint8Array(10_000)), Effect.yieldNow))
+  return yield* Effect.forever(Effect.andThen(send.write(new Uint8Array(10_000)), Effect.yieldNow))
 })
 
 /** Accepts one connection and answers every uni stream's bytes with their count on a stream of its own. */
@@ -73,8 +73,11 @@ if (role === undefined || !(role in programs)) throw new Error(`no such role: ${
 const program: Effect.Effect<unknown, unknown, Endpoint | Scope.Scope> = programs[role as keyof typeof programs]
 const exit = await Effect.runPromiseExit(
   Effect.scoped(program).pipe(
-    Effect.provide(Iroh.layer({ bindAddrs, relayMode: role === "bind" ? "default" : "disabled" })),
-    Effect.provide(AddressBook.layer)
+    Effect.provide(
+      Iroh.layer({ bindAddrs, relayMode: role === "bind" ? "default" : "disabled" }).pipe(
+        Layer.provide(AddressBook.layer)
+      )
+    )
   )
 )
 await Effect.runPromise(tell({ exit: exit._tag, why: Exit.isFailure(exit) ? String(exit.cause) : "" }))

@@ -82,7 +82,7 @@ describe("Router", () => {
             const { recv, send } = yield* connection.acceptBi
             yield* recv.read
             yield* send.write(new Uint8Array(1))
-            yield* Effect.never
+            return yield* Effect.never
           })
         )
         const lives = yield* connect("lives")
@@ -161,7 +161,7 @@ describe("Router", () => {
         const serve = Effect.gen(function* () {
           const router = yield* Router.Router
           yield* router.handle(["x"], (connection) => Effect.asVoid(connection.closed))
-          yield* Effect.never
+          return yield* Effect.never
         })
         yield* network.spawn("server", Effect.provide(serve, Router.layer))
         const client = yield* network.bind("client")

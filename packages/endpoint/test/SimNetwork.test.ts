@@ -421,7 +421,7 @@ describe("SimNetwork faults", () => {
           yield* endpoint.setAlpns([alpn])
           const connection = yield* endpoint.accept
           yield* Effect.addFinalizer(() => Effect.sync(() => connection.close(9, "a goodbye that nobody hears")))
-          yield* Effect.onInterrupt(Effect.never, () => Effect.sync(() => events.push("finalizer")))
+          return yield* Effect.onInterrupt(Effect.never, () => Effect.sync(() => events.push("finalizer")))
         })
         const server = yield* network.spawn("server", serve)
         const client = yield* network.bind("client")

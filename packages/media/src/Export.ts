@@ -140,7 +140,10 @@ export const toFile = (
       (error) => new ExportError({ target: path, reason: sinkError(error) })
     )
     // Whoever is interrupted in the middle of a piece would leave a hole in front of what `finish` writes.
-    const sink: Sink = { name: path, write: (bytes) => Effect.uninterruptible(Effect.mapError(file.writeAll(bytes), sinkError)) }
+    const sink: Sink = {
+      name: path,
+      write: (bytes) => Effect.uninterruptible(Effect.mapError(file.writeAll(bytes), sinkError))
+    }
     return yield* open({ format, sink }, tracks)
   })
 

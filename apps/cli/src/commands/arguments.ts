@@ -10,7 +10,7 @@ export const ticketArgument = Argument.String("TICKET").pipe(
 const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const
 
 /** `5s`, `1.5m`, `500ms`, `2h`; a bare number counts seconds. Undefined when it is none of these. */
-export const parseDurationMs = (text: string): number | undefined => {
+const parseDurationMs = (text: string): number | undefined => {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text)
   if (match === null) return undefined
   const unit = match[2] === "ms" || match[2] === "m" || match[2] === "h" ? match[2] : "s"
