@@ -1,9 +1,18 @@
-/** Runs every program in examples/, one after the other, and fails with the first that does not exit with 0 in time. */
+/**
+ * Runs every program in examples/, one after the other, and fails with the first that does not exit with 0 in time, or when the
+ * program that the README shows is not examples/hello.ts.
+ */
 import { spawnSync } from "node:child_process"
-import { readdirSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 
 const limitMs = 60_000
 const folder = new URL("../examples/", import.meta.url)
+if (
+  !readFileSync(new URL("../README.md", folder), "utf8").includes(readFileSync(new URL("hello.ts", folder), "utf8"))
+) {
+  console.error("README.md does not show examples/hello.ts as it is")
+  process.exit(1)
+}
 const programs = readdirSync(folder)
   .filter((name) => name.endsWith(".ts"))
   .toSorted()
