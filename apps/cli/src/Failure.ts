@@ -37,7 +37,8 @@ const advice: { readonly [tag: string]: string } = {
   NoAnswer: "Is `irl publish` still running there? A publisher without IROH_SECRET has another ticket after each start",
   NotAnnounced: "The name in the ticket may be wrong, or the broadcast has ended",
   BackingMissing: "See `irl doctor`",
-  DiskFull: "Make room and record again"
+  DiskFull: "Make room and record again",
+  FileTooLarge: "See `ulimit -f`, or record to another disk"
 }
 
 /** Tags of errors that come from how the command was called. */

@@ -15,6 +15,7 @@ import { tap } from "./commands/tap.ts"
 import { ticket } from "./commands/ticket.ts"
 import * as Failure from "./Failure.ts"
 import { jsonFlag, Output } from "./Output.ts"
+import * as Stdout from "./Stdout.ts"
 import { version } from "./version.ts"
 
 const irl = Command.make("irl").pipe(
@@ -61,17 +62,21 @@ const forceOnSecondInterrupt = Effect.sync(() => {
   })
 })
 
-/** Runs the command line. Exit codes: 0 done or interrupted, 1 failed, 2 misused. */
+/** Runs the command line. Exit codes: 0 done, interrupted or no longer read, 1 failed, 2 misused. */
 export const main = (args: ReadonlyArray<string>): void => {
+  const taken = stdoutTaken(args)
   const layer = Layer.mergeAll(
     NodeServices.layer,
     Layer.succeed(Logger.LogToStderr, true),
-    Output.layer({ json: args.includes("--json"), stdoutTaken: stdoutTaken(args) }),
+    Output.layer({ json: args.includes("--json"), stdoutTaken: taken }),
     CliOutput.layerPresenter(presenter),
     CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel] })
   )
+  process.stderr.on("error", () => {}) // nobody is left who could be told
+  const command = Command.runWith(irl, { version })(args)
   forceOnSecondInterrupt.pipe(
-    Effect.andThen(Command.runWith(irl, { version })(args)),
+    // The recorder hears of its reader itself.
+    Effect.andThen(taken ? command : Effect.raceFirst(Stdout.readerGone, command)),
     Effect.tapError(report),
     Effect.provide(layer),
     NodeRuntime.runMain({

@@ -1,6 +1,21 @@
-/** stdout as the target of a recording. */
-import { type Sink, SinkFailed } from "@effect-live/media/Export"
+/** stdout as a pipe whose reader may go away, and as the target of a recording. */
+import { type Sink, type SinkError, sinkError } from "@effect-live/media/Export"
 import { Effect } from "effect"
+import * as Failure from "./Failure.ts"
+
+/** Ends when the reader of stdout goes away, as `head` does when it has enough; fails when stdout takes no more for another reason. */
+export const readerGone: Effect.Effect<void, Failure.Failure> = Effect.callback((resume) => {
+  // Stays to the end: whatever is still written then fails once more.
+  process.stdout.on("error", (error) =>
+    resume(
+      isBrokenPipe(error)
+        ? Effect.void
+        : Effect.fail(Failure.make("StdoutFailed", `stdout cannot be written (${error.message})`))
+    )
+  )
+})
+
+const isBrokenPipe = (error: Error): boolean => "code" in error && error.code === "EPIPE"
 
 /** Waits for the reader of the pipe. `isUnread`: it went away. */
 export const sink = (): Sink & { readonly isUnread: () => boolean } => {
@@ -10,11 +25,11 @@ export const sink = (): Sink & { readonly isUnread: () => boolean } => {
     name: "stdout",
     isUnread: () => unread,
     write: (bytes) =>
-      Effect.callback<void, SinkFailed>((resume) => {
+      Effect.callback<void, SinkError>((resume) => {
         process.stdout.write(bytes, (error) => {
           if (error === null || error === undefined) return resume(Effect.void)
-          unread ||= "code" in error && error.code === "EPIPE"
-          resume(Effect.fail(new SinkFailed({ problem: error.message })))
+          unread ||= isBrokenPipe(error)
+          resume(Effect.fail(sinkError(error, error.message)))
         })
       })
   }

@@ -128,12 +128,6 @@ export const folder = (): { readonly path: (name: string) => string; readonly re
 
 export const hasFfmpeg: boolean = spawnSync("ffmpeg", ["-version"]).status === 0
 
-/**
- * What ffmpeg complains about when it decodes the whole file; empty is good. Matroska counts whole milliseconds: its times are
- * passed through, because ffmpeg's own rounding to a frame rate may put two frames on one tick.
- */
-export const decodeComplaints = (file: string): string => {
-  const passthrough = file.endsWith(".mkv") ? ["-vsync", "passthrough", "-enc_time_base", "1:1000"] : []
-  const args = ["-v", "error", "-xerror", "-i", file, ...passthrough, "-f", "null", "-"]
-  return spawnSync("ffmpeg", args, { encoding: "utf8" }).stderr
-}
+/** What ffmpeg complains about when it decodes the whole file; empty is good. */
+export const decodeComplaints = (file: string): string =>
+  spawnSync("ffmpeg", ["-v", "error", "-xerror", "-i", file, "-f", "null", "-"], { encoding: "utf8" }).stderr

@@ -1,4 +1,4 @@
-import { createReadStream, openSync, writeFileSync } from "node:fs"
+import { createReadStream, existsSync, openSync, writeFileSync } from "node:fs"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { decodeComplaints, events, folder, hasFfmpeg, irl, publish, run, sample, stopAll } from "./irl.ts"
 import { assertOneShift, assertRun, unitsOf } from "./units.ts"
@@ -128,13 +128,36 @@ describe("publish and record", { timeout: 90_000, concurrent: true }, () => {
     assertDecodes(copy)
   })
 
-  it("the reader of a pipe that goes away ends the recording with 0", async () => {
+  it("a reader of stdout that goes away ends each command with 0, and nothing is complained about", async () => {
     const { publisher, ticket } = await publish([sample, "--loop"])
-    const viewer = irl(["record", ticket, "-o", "-"], {
-      shell: `{ "$@"; echo "code $?" >&2; } | head -c 20000 >/dev/null`
-    })
-    const { stderr } = await viewer.ended
-    assert.match(stderr, /code 0/)
+    const commands: ReadonlyArray<readonly [args: ReadonlyArray<string>, told: RegExp]> = [
+      [
+        ["record", ticket, "-o", "-"],
+        /^(recording hello, press Ctrl-C to stop|done \(reader gone\): -|\d+\.\d s  .*)$/
+      ],
+      [["record", ticket, "-o", "-", "--json"], /^\{"event":"(progress|done)",/],
+      [["tap", ticket], /^$/],
+      [["tap", ticket, "--json"], /^$/]
+    ]
+    for (const [args, told] of commands) {
+      const reader = irl(args)
+      reader.child.stdin?.end()
+      await reader.sees("stdout", /[^]/)
+      reader.child.stdout?.destroy()
+      const { code, stderr } = await reader.ended
+      assert.strictEqual(code, 0, `${args[0]}: ${stderr}`)
+      for (const line of stderr.trimEnd().split("\n")) assert.match(line, told)
+    }
+    publisher.kill("SIGINT")
+    await publisher.ended
+  })
+
+  it("stdout that takes no more: exit code 1, and the reason", async () => {
+    if (!existsSync("/dev/full")) return console.log("there is no /dev/full here")
+    const { publisher, ticket } = await publish([sample, "--loop"])
+    const { code, stderr } = await run(["tap", ticket], { stdout: openSync("/dev/full", "w") })
+    assert.strictEqual(code, 1)
+    assert.match(stderr, /^error: stdout cannot be written \(ENOSPC/)
     publisher.kill("SIGINT")
     await publisher.ended
   })
@@ -172,7 +195,9 @@ describe("publish and record", { timeout: 90_000, concurrent: true }, () => {
 
 describe("doctor and demo", { timeout: 90_000, concurrent: true }, () => {
   it("doctor: this machine has what is needed", async () => {
-    const { code, stdout } = await run(["doctor", "--json"])
+    const { code, stderr, stdout } = await run(["doctor", "--json"])
+    assert.strictEqual(stderr, "")
+    for (const line of stdout.trimEnd().split("\n")) assert.match(line, /^\{"event":"(check|done)",/)
     const checks = events(stdout).filter(({ event }) => event === "check")
     assert.strictEqual(code, 0, stdout)
     for (const name of ["node", "key", "transport", "ports", "relay", "dialing", "ffmpeg"]) {

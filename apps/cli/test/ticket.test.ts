@@ -29,6 +29,8 @@ describe("irl ticket", { timeout: 60_000 }, () => {
     assert.deepStrictEqual(events(stdout), [
       { event: "ticket", id, name: "my-stream", direct: ["127.0.0.1:1024"], relays: [], custom: [] }
     ])
+    const made = await run(["ticket", "--id", id, "--addr", "127.0.0.1:1024", "--name", "my-stream", "--json"])
+    assert.strictEqual(made.stdout, `{"event":"ticket","ticket":"${good}"}\n`)
   })
 
   const wrong: ReadonlyArray<readonly [what: string, ticket: string, told: RegExp]> = [
@@ -61,17 +63,31 @@ describe("irl ticket", { timeout: 60_000 }, () => {
   })
 
   it("refuses what no ticket can be made of", async () => {
-    const cases: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
-      [["--id", "12ab", "--name", "x"], /--id: not an endpoint id/],
-      [["--id", id, "--name", "a//b"], /--name: .*must not begin or end with "\/"/],
-      [["--id", id, "--name", "x", "--addr", "localhost"], /--addr localhost: a socket address is/],
-      [["--id", id], /--id and --name/],
-      [[good, "--name", "x"], /not both/]
+    const cases: ReadonlyArray<readonly [args: ReadonlyArray<string>, kind: string, told: RegExp]> = [
+      [["--id", "12ab", "--name", "x"], "IdError", /--id: not an endpoint id: expected .*`irl ticket TICKET`/],
+      [["--id", "", "--name", "x"], "IdError", /--id: not an endpoint id/],
+      [["--id", id, "--name", "a//b"], "NameError", /--name: a broadcast name must not begin .*; try hello/],
+      [["--id", id, "--name", ""], "NameError", /--name: a broadcast name must not be empty; try hello/],
+      [["--id", id, "--name", "x", "--addr", "localhost:80"], "AddrError", /--addr localhost:80: give IP:PORT such as/],
+      [["--id", id, "--name", "x", "--addr", "127.0.0.1"], "AddrError", /--addr 127\.0\.0\.1: give IP:PORT such as/],
+      [["--id", id, "--name", "x", "--addr", "127.0.0.1:99999"], "AddrError", /--addr .*: give IP:PORT such as/],
+      [["--id", id, "--name", "x", "--addr", "https://"], "AddrError", /--addr .*a relay such as https:/],
+      [["--id", id, "--name", "x", "--addr", "ftp://example.com"], "AddrError", /--addr .*a relay such as https:/],
+      [["--id", id], "Usage", /--id and --name/],
+      [["--addr", "127.0.0.1:1"], "Usage", /--id and --name/],
+      [[good, "--name", "x"], "Usage", /not both/]
     ]
-    for (const [args, told] of cases) {
-      const { code, stderr } = await run(["ticket", ...args])
-      assert.strictEqual(code, 2)
-      assert.match(stderr, told)
+    for (const [args, kind, told] of cases) {
+      const [text, json] = await Promise.all([run(["ticket", ...args]), run(["ticket", ...args, "--json"])])
+      assert.strictEqual(text.code, 2)
+      assert.strictEqual(text.stdout, "")
+      assert.match(text.stderr, told)
+      assert.strictEqual(json.code, 2)
+      assert.strictEqual(json.stderr, "")
+      assert.match(json.stdout, /^\{"event":"error",[^\n]*\}\n$/)
+      const [error] = events(json.stdout)
+      assert.strictEqual(error?.["kind"], kind)
+      assert.match(String(error?.["message"]), told)
     }
   })
 

@@ -38,6 +38,8 @@ export class BadTrack extends Schema.TaggedError<BadTrack>()("BadTrack", {
 export class TrackSilent extends Schema.TaggedError<TrackSilent>()("TrackSilent", { pendingBytes: Schema.Int }) {}
 /** No space is left for the file. What was written before is playable. */
 export class DiskFull extends Schema.TaggedError<DiskFull>()("DiskFull", {}) {}
+/** A limit of the system or of the file system keeps the file from growing. What was written before is playable. */
+export class FileTooLarge extends Schema.TaggedError<FileTooLarge>()("FileTooLarge", {}) {}
 /** The file or sink took no more bytes. */
 export class SinkFailed extends Schema.TaggedError<SinkFailed>()("SinkFailed", { problem: Schema.String }) {}
 
@@ -51,6 +53,7 @@ export class ExportError extends Schema.TaggedError<ExportError>()("ExportError"
     BadTrack,
     TrackSilent,
     DiskFull,
+    FileTooLarge,
     SinkFailed
   ])
 }) {
@@ -73,16 +76,21 @@ const explain = (reason: ExportError["reason"]): string => {
       return `a track without samples holds ${reason.pendingBytes} bytes of the others back`
     case "DiskFull":
       return "the disk is full; what was written is playable"
+    case "FileTooLarge":
+      return "the file may not grow further; what was written is playable"
     case "SinkFailed":
       return `cannot be written (${reason.problem})`
   }
 }
 
+/** Why a sink takes no more bytes. */
+export type SinkError = DiskFull | FileTooLarge | SinkFailed
+
 /** Where the bytes go, one piece after the other. */
 export interface Sink {
   /** Path of the file, or what people call it. */
   readonly name: string
-  readonly write: (bytes: Uint8Array) => Effect.Effect<void, DiskFull | SinkFailed>
+  readonly write: (bytes: Uint8Array) => Effect.Effect<void, SinkError>
 }
 
 export interface Export {
@@ -137,21 +145,23 @@ export const toFile = (
     const files = yield* FileSystem.FileSystem
     const file = yield* Effect.mapError(
       files.open(path, { flag: "w" }),
-      (error) => new ExportError({ target: path, reason: sinkError(error) })
+      (error) => new ExportError({ target: path, reason: fileError(error) })
     )
     // Whoever is interrupted in the middle of a piece would leave a hole in front of what `finish` writes.
     const sink: Sink = {
       name: path,
-      write: (bytes) => Effect.uninterruptible(Effect.mapError(file.writeAll(bytes), sinkError))
+      write: (bytes) => Effect.uninterruptible(Effect.mapError(file.writeAll(bytes), fileError))
     }
     return yield* open({ format, sink }, tracks)
   })
 
-/** The reason for an error of the file system. */
-export const sinkError = (error: PlatformError.PlatformError): DiskFull | SinkFailed => {
-  const cause: unknown = error.reason.cause
+const fileError = (error: PlatformError.PlatformError): SinkError => sinkError(error.reason.cause, error.message)
+
+/** The reason for an error of the operating system, told by its `code`; `problem` says what an unknown one is about. */
+export const sinkError = (cause: unknown, problem: string): SinkError => {
   const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
-  return code === "ENOSPC" || code === "EDQUOT" ? new DiskFull({}) : new SinkFailed({ problem: error.message })
+  if (code === "ENOSPC" || code === "EDQUOT") return new DiskFull()
+  return code === "EFBIG" ? new FileTooLarge() : new SinkFailed({ problem })
 }
 
 /** Begins an export. Nothing is written before the first sample. */

@@ -8,6 +8,7 @@ import * as Bytes from "@effect-live/wire/Bytes"
 import { Effect, Result, Schema, Scope } from "effect"
 import type { Catalog } from "./Catalog.ts"
 import * as Export from "./Export.ts"
+import { frameUsOf, type Run, shiftUs } from "./internal/timeline.ts"
 import * as Limits from "./Limits.ts"
 import * as RemoteBroadcast from "./RemoteBroadcast.ts"
 import type { Sample, TrackInfo } from "./Sample.ts"
@@ -111,10 +112,13 @@ interface Line {
   bytes: number
 }
 
-type FirstSample =
-  | { readonly _tag: "Sample"; readonly rendition: RemoteBroadcast.Rendition; readonly sample: Sample }
-  | { readonly _tag: "Ended"; readonly ended: Ended }
-  | { readonly _tag: "Silent" }
+interface Beginning {
+  readonly _tag: "Sample"
+  readonly rendition: RemoteBroadcast.Rendition
+  readonly sample: Sample
+}
+
+type FirstSample = Beginning | { readonly _tag: "Ended"; readonly ended: Ended } | { readonly _tag: "Silent" }
 
 class Recording<R> {
   readonly #options: Options<R>
@@ -124,6 +128,8 @@ class Recording<R> {
   #renditions: ReadonlyArray<RemoteBroadcast.Rendition> = []
   /** Of earlier runs. */
   #lostGroups = 0
+  /** Of the picture that was written last. */
+  #pictureUs: number | undefined
   /** Where the file ends, and how long its last sample was taken to be. */
   #endUs = 0
 
@@ -155,12 +161,11 @@ class Recording<R> {
       )
       const first = yield* this.#firstSamples()
       if ("_tag" in first) return first
-      const startUs = Math.min(...first.map(({ sample }) => sample.ptsUs))
-      const shiftUs = this.#endUs - startUs
+      const addUs = shiftUs(runOf(first), this.#file && { endUs: this.#endUs, pictureUs: this.#pictureUs })
       const file = yield* this.#open(first.map(({ rendition }) => rendition.info))
       const ends = yield* Effect.forEach(
         first,
-        ({ rendition, sample }) => this.#follow(file, rendition, sample, shiftUs),
+        ({ rendition, sample }) => this.#follow(file, rendition, sample, addUs),
         all
       )
       return ends.find(({ _tag }) => _tag === "Lost") ?? ends[0] ?? finished
@@ -184,7 +189,7 @@ class Recording<R> {
   }
 
   /** Of every rendition, or of those that have one when others stay silent. */
-  #firstSamples(): Effect.Effect<ReadonlyArray<Extract<FirstSample, { _tag: "Sample" }>> | Ended> {
+  #firstSamples(): Effect.Effect<ReadonlyArray<Beginning> | Ended> {
     return Effect.gen({ self: this }, function* () {
       for (;;) {
         const found = yield* Effect.forEach(this.#renditions, firstSample, all)
@@ -215,7 +220,7 @@ class Recording<R> {
     file: Export.Export,
     rendition: RemoteBroadcast.Rendition,
     first: Sample,
-    shiftUs: number
+    addUs: number
   ): Effect.Effect<Ended, RecordError> {
     const line = this.#lines.find(({ info }) => isSameCodec(info, rendition.info))
     const limitUs = this.#options.durationUs ?? Infinity
@@ -225,7 +230,7 @@ class Recording<R> {
       let lastUs: number | undefined
       for (;;) {
         if (sample !== undefined) {
-          const ptsUs: number = sample.ptsUs + shiftUs
+          const ptsUs: number = sample.ptsUs + addUs
           if (ptsUs >= limitUs) {
             yield* Effect.mapError(file.endTrack(line.info.name), recordError)
             return durationReached
@@ -234,6 +239,7 @@ class Recording<R> {
           line.samples++
           line.bytes += sample.data.length
           this.#endUs = Math.max(this.#endUs, ptsUs + Math.max(0, ptsUs - (lastUs ?? ptsUs)))
+          if (line.info.kind === "video") this.#pictureUs = ptsUs
           lastUs = ptsUs
         }
         const event = yield* Effect.result(rendition.next)
@@ -253,6 +259,15 @@ const finished: Ended = { _tag: "Finished" }
 const durationReached: Ended = { _tag: "DurationReached" }
 
 const recordError = (reason: RecordError["reason"]): RecordError => new RecordError({ reason })
+
+const runOf = (first: ReadonlyArray<Beginning>): Run => {
+  const startUs = Math.min(...first.map(({ sample }) => sample.ptsUs))
+  const [picture] = first.flatMap(({ rendition: { info }, sample: { ptsUs } }) => {
+    const frameUs = frameUsOf(info)
+    return frameUs === undefined ? [] : { ptsUs, frameUs }
+  })
+  return { startUs, picture }
+}
 
 /** Whether samples of one can go on where those of the other stopped. */
 const isSameCodec = (a: TrackInfo, b: TrackInfo): boolean => {

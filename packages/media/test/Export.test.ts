@@ -84,12 +84,12 @@ const anyTracks: ReadonlyArray<Sample.TrackInfo> = [
 ]
 
 /** Files in memory; those that exist are in `created`. */
-const memoryFiles = (created: Map<string, Array<Uint8Array>>, room = Infinity) => {
+const memoryFiles = (created: Map<string, Array<Uint8Array>>, room = Infinity, code = "ENOSPC") => {
   const full = PlatformError.systemError({
     _tag: "Unknown",
     module: "FileSystem",
     method: "writeAll",
-    cause: Object.assign(new Error("no space left on device"), { code: "ENOSPC" })
+    cause: Object.assign(new Error("no room"), { code })
   })
   return Layer.succeed(
     FileSystem.FileSystem,
@@ -139,11 +139,12 @@ describe("what is refused leaves the disk as it is", () => {
 })
 
 describe("when the sink fails", () => {
-  for (const [format, path] of [
-    ["mkv", "x.mkv"],
-    ["mp4", "x.mp4"]
+  for (const [format, path, code, told] of [
+    ["mkv", "x.mkv", "ENOSPC", "the disk is full"],
+    ["mp4", "x.mp4", "EDQUOT", "the disk is full"],
+    ["mkv", "y.mkv", "EFBIG", "the file may not grow further"]
   ] as const) {
-    it.effect(`a full disk is a typed error, and what is on it plays (${format})`, () =>
+    it.effect(`${code} is a typed error, and what is on the disk plays (${format})`, () =>
       Effect.gen(function* () {
         const source = yield* openFile("h264-opus-fragmented.mp4")
         const created = new Map<string, Array<Uint8Array>>()
@@ -153,8 +154,8 @@ describe("when the sink fails", () => {
             yield* Stream.runForEach(source.samples, file.write)
             yield* file.finish
           })
-        ).pipe(Effect.provide(memoryFiles(created, 16_000)), Effect.flip)
-        assert.strictEqual(error.message, `${path}: the disk is full; what was written is playable`)
+        ).pipe(Effect.provide(memoryFiles(created, 16_000, code)), Effect.flip)
+        assert.strictEqual(error.message, `${path}: ${told}; what was written is playable`)
         const bytes = new Uint8Array(Buffer.concat(created.get(path) ?? []))
         const back = yield* collect(yield* Import.fromReader(readerOf(path, bytes)))
         assert.isAbove(back.length, 20)

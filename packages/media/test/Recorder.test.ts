@@ -68,6 +68,44 @@ const once = (name: string, recorder: Recorder.Recorder<Scope.Scope>) =>
     })
   )
 
+describe("sound that begins earlier than the picture", unhurried, () => {
+  const rare: ReadonlyArray<readonly [name: string, format: Export.Format, ffmpeg: string]> = [
+    ["h264-bframes-aac.mp4", "mkv", "matroska"],
+    ["av1-opus.mp4", "webm", "webm"]
+  ]
+  for (const [name, format, ffmpeg] of rare) {
+    // Half a frame is 33,333 µs. Some of these put two pictures on one tick where times are plainly rounded to milliseconds.
+    for (const lateUs of [33_000, 33_200, 33_320, 33_350, 33_500, 33_700]) {
+      it.live(`${lateUs} µs, ${name} to ${format}: ffmpeg finds nothing wrong, times keep their distance`, () =>
+        Effect.scoped(
+          Effect.gen(function* () {
+            const whole = yield* openFile(name)
+            const [video] = whole.tracks
+            const earliest = (yield* collect(whole)).find(({ track }) => track === video?.name)
+            const late = lateUs - (earliest?.ptsUs ?? 0)
+            const samples = Stream.map(whole.samples, (sample) =>
+              sample.track === video?.name ? { ...sample, ptsUs: sample.ptsUs + late } : sample
+            )
+            const source: Import.Import = { ...whole, samples }
+            const local = yield* LocalBroadcast.fromImport(source, { wait: true })
+            const sink = memorySink()
+            const recorder = yield* recorderTo(sink, format)
+            yield* recorder.run(yield* RemoteBroadcast.make(local.producer.consume()))
+            yield* recorder.finish
+            const back = byTrack(yield* collect(yield* Import.fromReader(readerOf("recorded", sink.bytes()))))
+            const shifts = [...byTrack(yield* collect(source))].flatMap(([track, before]) =>
+              before.map(({ ptsUs }, index) => (back.get(track)?.[index]?.ptsUs ?? NaN) - ptsUs)
+            )
+            assert.isAtMost(Math.max(...shifts) - Math.min(...shifts), 1_000)
+            if (hasFfmpeg) assert.strictEqual(ffmpegComplaints(sink.bytes(), ffmpeg), "")
+            else console.log("not decoded: there is no ffmpeg")
+          })
+        )
+      )
+    }
+  }
+})
+
 describe("one file, several runs", unhurried, () => {
   it.live("a broadcast that comes back goes on right behind what was recorded", () =>
     Effect.scoped(

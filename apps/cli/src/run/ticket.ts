@@ -56,21 +56,23 @@ const explain = Effect.fnUntraced(function* (text: string) {
 const make = Effect.fnUntraced(function* (idText: string, addrTexts: ReadonlyArray<string>, name: string) {
   const output = yield* Output
   const id = yield* Effect.fromResult(EndpointId.parse(idText)).pipe(
-    Effect.mapError((error) => Failure.misuse("IdError", `--id: ${error.message}`))
+    Effect.mapError((error) =>
+      Failure.misuse("IdError", `--id: ${error.message}; \`irl ticket TICKET\` tells that of a ticket`)
+    )
   )
-  const ways = yield* Effect.forEach(addrTexts, (text) =>
-    Effect.mapError(parseWay(text), (error) => Failure.misuse(error._tag, `--addr ${text}: ${error.message}`))
-  )
-  const made = yield* Effect.fromResult(LiveTicket.make(EndpointAddr.make(id, ways), name)).pipe(
-    Effect.mapError((error) => Failure.misuse("TicketError", `--name: ${error.message}`))
+  const addrs = yield* Effect.forEach(addrTexts, parseWay)
+  const made = yield* Effect.fromResult(LiveTicket.make(EndpointAddr.make(id, addrs), name)).pipe(
+    Effect.mapError((error) => Failure.misuse("NameError", `--name: ${error.reason.message}; try hello or room/ada`))
   )
   const text = LiveTicket.format(made)
   yield* output.event("ticket", { ticket: text }, text)
 })
 
-const parseWay = (
-  text: string
-): Effect.Effect<TransportAddr.TransportAddr, RelayUrl.RelayUrlError | TransportAddr.SocketAddrError> =>
-  text.includes("://")
-    ? Effect.fromResult(Result.map(RelayUrl.parse(text), TransportAddr.relay))
-    : Effect.fromResult(TransportAddr.parseIp(text))
+const ways = "IP:PORT such as 192.0.2.7:4433 or [2001:db8::1]:4433, or a relay such as https://relay.example.com/"
+
+const parseWay = (text: string): Effect.Effect<TransportAddr.TransportAddr, Failure.Failure> => {
+  const way: Result.Result<TransportAddr.TransportAddr, unknown> = /^https?:/i.test(text)
+    ? Result.map(RelayUrl.parse(text), TransportAddr.relay)
+    : TransportAddr.parseIp(text)
+  return Effect.mapError(Effect.fromResult(way), () => Failure.misuse("AddrError", `--addr ${text}: give ${ways}`))
+}
