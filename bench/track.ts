@@ -17,7 +17,7 @@ import * as binding from "@number0/iroh"
 import { Effect, Layer, Result } from "effect"
 import type { Row } from "./Row.ts"
 
-const rounds = 5
+const rounds = 11
 const groups = 64
 const framesPerGroup = 60
 const frameBytes = 4096
@@ -57,11 +57,12 @@ export const run = async (): Promise<ReadonlyArray<Row>> => {
       new binding.EndpointAddr(binding.EndpointId.fromString(receiver.target.id), null, [receiver.target.addr]),
       [...new TextEncoder().encode("effect-live/bench")]
     )
-    const chunk = new Uint8Array(chunkBytes)
+    // Made beforehand: what the binding does is measured, not what a caller pays to prepare for it.
+    const chunk = Array.from<number>({ length: chunkBytes }).fill(7)
     const bare = async () => {
       const started = performance.now()
       const stream = await connection.openUni()
-      for (let sent = 0; sent < totalBytes; sent += chunkBytes) await stream.writeAll(Array.from(chunk))
+      for (let sent = 0; sent < totalBytes; sent += chunkBytes) await stream.writeAll(chunk)
       await stream.finish()
       await (await connection.acceptUni()).read(1)
       return totalBytes / 1000 / (performance.now() - started)
@@ -100,7 +101,12 @@ export const run = async (): Promise<ReadonlyArray<Row>> => {
     return [
       { what: "one track over iroh, two processes", value: ours, unit: "MB/s", reach: "" },
       { what: "the bare binding, same bytes", value: theirs, unit: "MB/s", reach: "" },
-      { what: "track / bare binding", value: ours / theirs, unit: "", reach: "0.9" }
+      {
+        what: "track / bare binding",
+        value: median(rates.map(([rate, other]) => rate / other)),
+        unit: "",
+        reach: "0.9"
+      }
     ]
   } finally {
     await endpoint.close()

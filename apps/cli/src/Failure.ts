@@ -1,5 +1,5 @@
 /** What ends a command without success: a text that says what to try, and the exit code that belongs to it. */
-import { Data, Effect, Runtime } from "effect"
+import { Config, Data, Effect, Runtime } from "effect"
 import { Output } from "./Output.ts"
 
 /** Exit codes of every command. */
@@ -32,7 +32,7 @@ export interface Tagged {
 
 /** What a user can do about an error, by its tag or the tag of its reason. */
 const advice: { readonly [tag: string]: string } = {
-  ConfigError: "Look at the environment: `irl doctor` lists what it reads",
+  ConfigError: "Correct the variable, or unset it",
   Unreachable: "Ask for a fresh ticket, and see `irl doctor` on both sides",
   NoAnswer: "Is `irl publish` still running there? A publisher without IROH_SECRET has another ticket after each start",
   NotAnnounced: "The name in the ticket may be wrong, or the broadcast has ended",
@@ -60,10 +60,13 @@ export const from = (error: Tagged): Failure => {
   return new Failure({
     kind: error._tag,
     ...(reason === undefined || reason === error._tag ? {} : { reason }),
-    message: hideTickets([error.message, ...hints.slice(-1)].join(". ")),
+    message: hideTickets([messageOf(error), ...hints.slice(-1)].join(". ")),
     exitCode: tags.some((tag) => misuses.has(tag)) ? misused : failed
   })
 }
+
+/** The cause of a ConfigError says what is wrong; its own message puts the name of a class in front. */
+const messageOf = (error: Tagged): string => (error instanceof Config.ConfigError ? error.cause.message : error.message)
 
 /** Whoever has a ticket can watch, so none is printed in an error. */
 const hideTickets = (text: string): string => text.replace(/iroh-live:[\w-]+\/\S*/g, "iroh-live:<redacted>")

@@ -1,9 +1,10 @@
 /** `irl doctor`: what this machine can do, and what to do about what it cannot. */
 import { Endpoint } from "@effect-live/endpoint/Endpoint"
 import * as EndpointAddr from "@effect-live/endpoint/EndpointAddr"
+import * as SecretKey from "@effect-live/endpoint/SecretKey"
 import * as TransportAddr from "@effect-live/endpoint/TransportAddr"
 import * as Node from "@effect-live/node/Node"
-import { Config, ConfigProvider, Effect, Layer, Option, Redacted } from "effect"
+import { Config, ConfigProvider, Effect, Layer, Option, Redacted, Result } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import * as Failure from "../Failure.ts"
 import { Output } from "../Output.ts"
@@ -42,14 +43,14 @@ const checkNode = (tell: Tell) => {
 
 const checkKey = Effect.fnUntraced(function* (tell: Tell) {
   const key = yield* Effect.orDie(Config.option(Config.Redacted("IROH_SECRET")))
-  yield* Option.isSome(key) && Redacted.value(key.value) !== ""
+  if (Option.isNone(key) || Redacted.value(key.value) === "") {
+    const advice = "To keep one: IROH_SECRET=$(openssl rand -hex 32), which is a secret"
+    return yield* tell("key", "note", "a fresh one at each start, and so another ticket", advice)
+  }
+  const parsed = SecretKey.parse(Redacted.value(key.value))
+  return yield* Result.isSuccess(parsed)
     ? tell("key", "ok", "from IROH_SECRET: the same id after each start")
-    : tell(
-        "key",
-        "note",
-        "a fresh one at each start, and so another ticket",
-        "To keep one: IROH_SECRET=$(openssl rand -hex 32), which is a secret"
-      )
+    : tell("key", "missing", `IROH_SECRET is ${parsed.failure.message}`, "Make one: openssl rand -hex 32")
 })
 
 /** Binds what the environment asks for, looks at it, and lets a second endpoint on this machine dial it. */
