@@ -32,7 +32,6 @@ const publisher = (handOut: (text: string) => Effect.Effect<unknown>) =>
     const ticket = yield* live.publish("concert", broadcast)
     yield* handOut(LiveTicket.format(ticket))
     yield* broadcast.ended
-    yield* Effect.sleep("1 second")
   })
 
 const viewer = Effect.fnUntraced(function* (text: string) {

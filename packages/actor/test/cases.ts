@@ -3,7 +3,7 @@
  * thousand seeds (the tests of `@effect-live/sim` do that).
  */
 import { assert } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Logger, Queue, Result, Schema, Scope } from "effect"
+import { Cause, Clock, Deferred, Effect, Exit, Fiber, Logger, Queue, Result, Schema, Scope } from "effect"
 import * as Actor from "../src/Actor.ts"
 import * as Outbox from "../src/Outbox.ts"
 import * as Recording from "../src/Recording.ts"
@@ -461,6 +461,39 @@ const timersAndChildren: ReadonlyArray<Case> = [
         yield* actor.stop
         yield* advance(1000)
         assert.strictEqual(state.log.length, 3)
+      })
+  },
+  {
+    name: "TRAP a timer at any fraction of a millisecond costs one sleep, is never early, and is not lost",
+    run: ({ advance }) =>
+      Effect.gen(function* () {
+        const clock = yield* Clock.Clock
+        let sleeps = 0
+        const counting: Clock.Clock = {
+          currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
+          currentTimeMillis: clock.currentTimeMillis,
+          currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
+          currentTimeNanos: clock.currentTimeNanos,
+          monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+          monotonicTimeNanos: clock.monotonicTimeNanos,
+          sleep: (duration) => {
+            assert.isBelow(sleeps++, 100, "the loop spins")
+            return clock.sleep(duration)
+          }
+        }
+        const { actor, state } = yield* Effect.provideService(start(), Clock.Clock, counting)
+        // no whole number of nanoseconds, and less than one: a sleep drops such fractions
+        for (const afterMs of [1 / 3, 1e-7, 0.5, 4 + 1e-7]) {
+          const due = (yield* Clock.currentTimeMillis) + afterMs
+          sleeps = 0
+          yield* actor.tell({ _tag: "Arm", key: "t", afterMs })
+          yield* advance(10)
+          const [at = "", ...more] = state.log.splice(0)
+          assert.deepStrictEqual(more, [])
+          assert.isAtLeast(Number.parseFloat(at), due)
+          assert.isBelow(Number.parseFloat(at), due + 0.01)
+          assert.strictEqual(sleeps, 1)
+        }
       })
   },
   {

@@ -66,6 +66,10 @@ export const make = (options: Options): Effect.Effect<Session, never, Scope.Scop
       core: SessionCore.core,
       perform: (output, self) => driver.perform(output, self)
     })
+    // Whoever holds the Scope may hear of the end of the connection before the actor does: the core still decides what is complete.
+    yield* Effect.addFinalizer(() =>
+      Effect.andThen(Effect.ignore(actor.tell({ _tag: "Closed", close: closedHere })), Effect.exit(actor.join))
+    )
     yield* Effect.ignore(actor.tell({ _tag: "Started" }))
     return driver.session(actor)
   })
@@ -163,11 +167,11 @@ class Driver {
     }
   }
 
-  /** Nothing more will come: whoever waits hears so. Idempotent. */
+  /** Nothing more will come: whoever waits hears so. Tracks that finished keep what they have for their readers. Idempotent. */
   end(close: Close): void {
     if (this.#close !== undefined) return
     this.#close = close
-    for (const { track } of this.#subscriptions.values()) track.abort(ErrorCode.transport)
+    for (const { track } of this.#subscriptions.values()) if (!track.ended) track.abort(ErrorCode.transport)
     this.#announced.close()
     for (const broadcast of this.#broadcasts.values()) broadcast.abort(ErrorCode.transport)
   }
@@ -295,9 +299,10 @@ class Driver {
 
   /** A group's stream (section 4.4). */
   #readGroup(self: Self, recv: RecvStream): Effect.Effect<Event> {
+    const streamDone: Event = { _tag: "StreamDone" }
     const refuse = (code: number): Event => {
       recv.stop(ErrorCode.toStream(code))
-      return { _tag: "StreamDone" }
+      return streamDone
     }
     const version = this.#version
     const subscriptions = this.#subscriptions
@@ -323,9 +328,10 @@ class Driver {
         return done
       }
       subscription.streams.add(recv)
-      yield* readFrames(recv, reader.takeRest(), group)
+      const ended = yield* readFrames(recv, reader.takeRest(), group)
       subscription.streams.delete(recv)
-      return done
+      // the core must not take a track for complete that the end of the connection has cut
+      return ended ? done : streamDone
     }).pipe(
       Effect.catch((error) => Effect.sync(() => refuse(error._tag === "Stopped" ? ErrorCode.cancel : codeOf(error))))
     )
@@ -638,11 +644,12 @@ const writeFrames = (send: SendStream, header: Uint8Array, group: GroupConsumer)
     )
   })
 
-/** Reads a group's stream to its end into the group. */
-const readFrames = (recv: RecvStream, first: Uint8Array, group: GroupProducer): Effect.Effect<void> =>
+/** Reads a group's stream to its end into the group; false when the connection was lost before. */
+const readFrames = (recv: RecvStream, first: Uint8Array, group: GroupProducer): Effect.Effect<boolean> =>
   Effect.suspend(() => {
     const frames = new FrameReader(group)
     let open = true
+    let lost = false
     const give = (code: number): void => {
       open = false
       recv.stop(ErrorCode.toStream(code))
@@ -664,13 +671,14 @@ const readFrames = (recv: RecvStream, first: Uint8Array, group: GroupProducer): 
           else group.abort(ErrorCode.wrongSize)
         } else {
           open = false
+          lost = chunk.reason._tag === "ConnectionLost"
           group.abort(codeOf(chunk))
         }
       }
       return Effect.void
     }
     push(first)
-    return Effect.whileLoop({ while: () => open, body: advance, step: () => {} })
+    return Effect.map(Effect.whileLoop({ while: () => open, body: advance, step: () => {} }), () => !lost)
   })
 
 // ---- pieces ---------------------------------------------------------------------------------------------------------

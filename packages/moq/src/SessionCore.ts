@@ -42,6 +42,7 @@ export type Event =
   /** The publisher, or our decoder, gave it up. */
   | { readonly _tag: "Failed"; readonly id: number; readonly code: number }
   | { readonly _tag: "GroupOpened"; readonly replyTo: Actor.ReplyTo<Verdict>; readonly id: SubscribeId }
+  /** Its stream ended, or we stopped it. One that the connection took with it stays open: `Closed` follows. */
   | { readonly _tag: "GroupClosed"; readonly id: number }
   | { readonly _tag: "AnswerDue"; readonly id: number }
   | { readonly _tag: "LateGroupsDue"; readonly id: number }
@@ -80,7 +81,7 @@ export type Output =
   | { readonly _tag: "Announce"; readonly path: string }
   | { readonly _tag: "Unannounce"; readonly path: string }
   | { readonly _tag: "CloseSession"; readonly code: number; readonly reason: string }
-  /** Nothing more will be announced: the connection is gone. */
+  /** The connection is gone: nothing more will be announced, and tracks that did not finish are aborted. */
   | { readonly _tag: "End"; readonly close: Close }
 
 /** One of our subscriptions; all local consumers of its track share it. */
@@ -267,9 +268,14 @@ const groupClosed = (state: State, id: number, now: number): Outputs => {
 
 const lateGroupsDue = (state: State, id: number): Outputs => {
   const subscription = state.subscriptions.get(id)
-  if (subscription?.phase !== "ending" || subscription.openGroups > 0) return nothing
+  return subscription === undefined ? nothing : finishTrack(subscription)
+}
+
+/** Ends a track of which everything has come, as far as anybody can know. */
+const finishTrack = (subscription: Subscription): Outputs => {
+  if (subscription.phase !== "ending" || subscription.openGroups > 0) return nothing
   subscription.phase = "ended"
-  return [{ _tag: "FinishTrack", id }]
+  return [{ _tag: "FinishTrack", id: subscription.id }]
 }
 
 /** Gives up a subscription that was not accepted. Its holders release it later. */
@@ -328,9 +334,11 @@ const subscribeVerdict = (state: State, id: SubscribeId): Verdict => {
 }
 
 const closed = (state: State, close: Close): Outputs => {
-  const waiting = [...state.subscriptions.values()].flatMap((subscription) => subscription.waiting)
+  const subscriptions = [...state.subscriptions.values()]
+  const waiting = subscriptions.flatMap((subscription) => subscription.waiting)
   const refusals = waiting.map((replyTo) => Actor.refuse(replyTo, new Broadcast.SessionEnded({ close })))
-  return [...refusals, { _tag: "End", close }, Actor.stop]
+  // no late group can come any more
+  return [...refusals, ...subscriptions.flatMap(finishTrack), { _tag: "End", close }, Actor.stop]
 }
 
 const nothing: Outputs = []

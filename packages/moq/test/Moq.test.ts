@@ -9,7 +9,7 @@ import * as Limits from "../src/Limits.ts"
 import * as Moq from "../src/Moq.ts"
 import type { Session } from "../src/Session.ts"
 import * as Track from "../src/Track.ts"
-import { framesOf, groupOf, sessionOn, write } from "./support/world.ts"
+import { allOf, framesOf, groupOf, sessionOn, write } from "./support/world.ts"
 
 /** The service on a node of its own, as long as the Scope. */
 const moqOn = (name: string, options?: Moq.Options) =>
@@ -121,6 +121,10 @@ describe("the Moq service", () => {
       }),
       { seed: 5 }
     )
+  )
+
+  it.effect("shuts down after its tracks are unused without taking anything from subscribers, whoever dialed", () =>
+    run(farewell, { seed: 10 })
   )
 
   it.effect("dials a peer once for concurrent and later callers, and hangs up when the last one is gone", () =>
@@ -276,6 +280,29 @@ describe("the Moq service", () => {
   )
 })
 
+/** A publisher that shuts down when nobody uses its track any more: towards one who dialed it, and one whom it dialed. */
+const farewell = Effect.gen(function* () {
+  const network = yield* SimNetwork
+  const [a, b, c] = [yield* moqOn("a"), yield* moqOn("b"), yield* moqOn("c")]
+  const broadcast = Broadcast.make()
+  const video = Track.make("video")
+  broadcast.insertTrack(video)
+  yield* a.publish("camera", broadcast)
+  yield* a.connect(network.addr("c"))
+  const incoming = yield* c.sessions.pipe(Stream.take(1), Stream.runCollect)
+  const sessions = [yield* b.connect(network.addr("a")), ...incoming]
+  const tracks = yield* Effect.forEach(sessions, (session) => session.consume("camera").subscribe("video"))
+  const reading = yield* Effect.forEach(tracks, (track) => Effect.forkScoped(allOf(track)))
+  for (const key of ["one", "two"]) write(video, key, "delta")
+  video.finish()
+  yield* video.unused
+  yield* a.shutdown
+  for (const fiber of reading) {
+    assert.deepStrictEqual((yield* Fiber.join(fiber)).toSorted(), ["0:one,delta", "1:two,delta"])
+  }
+  assert.strictEqual(reading.length, 2)
+})
+
 /** Everything at once: publishing, replacing, dialing from both sides, leaving; in the end all agree. */
 const crowd = Effect.gen(function* () {
   const network = yield* SimNetwork
@@ -313,6 +340,12 @@ describe("under the race finder", () => {
   it.effect(
     "publishing, connecting and leaving at once has no race in 1,000 seeds",
     () => Simulation.clean(Effect.scoped(Effect.provide(crowd, networkLayer())), { seeds: 1_000 }),
+    120_000
+  )
+
+  it.effect(
+    "shutting down after the last track is unused has no race in 1,000 seeds",
+    () => Simulation.clean(Effect.scoped(Effect.provide(farewell, networkLayer())), { seeds: 1_000 }),
     120_000
   )
 })

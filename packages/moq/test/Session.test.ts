@@ -6,6 +6,7 @@ import * as Broadcast from "../src/Broadcast.ts"
 import * as ErrorCode from "../src/ErrorCode.ts"
 import * as Limits from "../src/Limits.ts"
 import * as Track from "../src/Track.ts"
+import { say, settle } from "./support/raw.ts"
 import { allOf, bytes, connected, framesOf, groupOf, sessionOn, sessions, write } from "./support/world.ts"
 
 const camera = (): readonly [Broadcast.BroadcastProducer, Track.TrackProducer] => {
@@ -215,6 +216,34 @@ describe("a session", () => {
     )
   )
 
+  it.effect("lets a publisher leave as soon as its track is unused: the subscriber has everything, and its end", () =>
+    run(leaving, { seed: 14 })
+  )
+
+  it.effect("does not call a track complete whose publisher left in the middle of a group", () =>
+    run(
+      Effect.gen(function* () {
+        const [publisher, connection] = yield* connected
+        const { session } = yield* sessionOn(connection)
+        yield* publisher.acceptBi // the session asks what is announced
+        const subscribing = yield* Effect.forkScoped(session.consume("ada").subscribe("video"))
+        const stream = yield* publisher.acceptBi
+        yield* say(stream, "00 05 00 00 00 00 00")
+        const track = yield* Fiber.join(subscribing)
+        const group = yield* publisher.openUni
+        yield* say(group, "00 02 00 00 01 61")
+        stream.send.finish()
+        const received = yield* groupOf(track)
+        yield* received.read
+        yield* settle
+        publisher.close(0, "gone")
+        assert.strictEqual((yield* Effect.flip(received.read)).code, ErrorCode.transport)
+        assert.strictEqual((yield* Effect.flip(track.next)).code, ErrorCode.transport)
+      }),
+      { seed: 15 }
+    )
+  )
+
   it.effect("gives a publisher that never answers ten seconds", () =>
     run(
       Effect.gen(function* () {
@@ -304,6 +333,25 @@ describe("a session", () => {
   )
 })
 
+/** A publisher closes the session when its last subscriber has the end; one reader keeps up, one begins long after that. */
+const leaving = Effect.gen(function* () {
+  const [a, b] = yield* sessions
+  const [broadcast, video] = camera()
+  a.origin.publish("ada", broadcast.consume())
+  const ada = b.session.consume("ada")
+  const [prompt, late] = [yield* ada.subscribe("video"), yield* ada.subscribe("video", { start: 0 })]
+  const reading = yield* Effect.forkScoped(allOf(prompt))
+  for (let n = 0; n < 3; n++) write(video, `key${n}`, "delta")
+  video.finish()
+  yield* video.unused
+  a.session.close(0, "that was all")
+  yield* b.session.closed
+  const everything = ["0:key0,delta", "1:key1,delta", "2:key2,delta"]
+  assert.deepStrictEqual((yield* Fiber.join(reading)).toSorted(), everything)
+  yield* settle
+  assert.deepStrictEqual((yield* allOf(late)).toSorted(), everything)
+})
+
 /** Subscribing, leaving, ending and aborting at once, on one session. */
 const turmoil = Effect.gen(function* () {
   const [a, b] = yield* sessions
@@ -346,6 +394,12 @@ describe("under the race finder", () => {
   it.effect(
     "subscribing and leaving at once has no race in 1,000 seeds",
     () => Simulation.clean(Effect.scoped(Effect.provide(turmoil, layer())), { seeds: 1_000 }),
+    120_000
+  )
+
+  it.effect(
+    "leaving as soon as a track is unused has no race in 1,000 seeds",
+    () => Simulation.clean(Effect.scoped(Effect.provide(leaving, layer())), { seeds: 1_000 }),
     120_000
   )
 })

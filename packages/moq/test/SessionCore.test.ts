@@ -112,6 +112,35 @@ describe("the core of a session", () => {
     [release(10), "clear answer/0; clear late/0; ForgetSubscription 0"]
   ])
 
+  const closed: Event = { _tag: "Closed", close: { _tag: "Remote", code: 0, reason: "bye" } }
+
+  steps("ends a track with the session when its publisher had finished it and no group is under way", [
+    [subscribe(1, 10), `OpenSubscription 0 b v 3; timer answer/0 ${Limits.answerTimeoutMs}`],
+    [group(2, 0), 'reply 2 "accept"'],
+    [on("Accepted", 0), 'clear answer/0; reply 1 {"id":0,"fresh":true}'],
+    [on("Finished", 0), ""],
+    [on("GroupClosed", 0), `timer late/0 ${4 + Limits.lateGroupsMs}`],
+    [closed, "FinishTrack 0; End [object Object]; stop"]
+  ])
+
+  steps("does not end a track with the session while one of its groups is under way", [
+    [subscribe(1, 10), `OpenSubscription 0 b v 3; timer answer/0 ${Limits.answerTimeoutMs}`],
+    [on("Accepted", 0), 'clear answer/0; reply 1 {"id":0,"fresh":true}'],
+    [on("Finished", 0), `timer late/0 ${2 + Limits.lateGroupsMs}`],
+    [group(2, 0), 'reply 2 "accept"'],
+    [closed, "End [object Object]; stop"]
+  ])
+
+  steps("does not end a track with the session when its publisher had not, nor one that has ended", [
+    [subscribe(1, 10), `OpenSubscription 0 b v 3; timer answer/0 ${Limits.answerTimeoutMs}`],
+    [on("Accepted", 0), 'clear answer/0; reply 1 {"id":0,"fresh":true}'],
+    [subscribe(2, 11, "w"), `OpenSubscription 1 b w 3; timer answer/1 ${Limits.answerTimeoutMs + 2}`],
+    [on("Accepted", 1), 'clear answer/1; reply 2 {"id":1,"fresh":true}'],
+    [on("Finished", 1), `timer late/1 ${4 + Limits.lateGroupsMs}`],
+    [on("LateGroupsDue", 1), "FinishTrack 1"],
+    [closed, "End [object Object]; stop"]
+  ])
+
   steps("passes the failure of a track on", [
     [subscribe(1, 10), `OpenSubscription 0 b v 3; timer answer/0 ${Limits.answerTimeoutMs}`],
     [on("Accepted", 0), 'clear answer/0; reply 1 {"id":0,"fresh":true}'],

@@ -50,7 +50,7 @@ const run = Effect.fnUntraced(function* (input: Input) {
   const audience = yield* watchAudience
   yield* broadcast.ended.pipe(Effect.onInterrupt(() => output.event("done", { reason: "interrupted" })))
   yield* output.hint("the source has ended")
-  // They have everything. Who leaves before them takes the end of the tracks away from them.
+  // Everything has arrived, but a close takes away what a slow subscriber has not read of it yet.
   yield* Effect.timeoutOption(audience.gone, audienceGrace)
   yield* output.event("done", { reason: "ended" })
 })
