@@ -13,6 +13,7 @@ import * as Limits from "../Limits.ts"
 import { fromNumbers, toNumbers } from "./bytes.ts"
 import { type ConnectReason, connectReason } from "./errors.ts"
 import * as Connections from "./connection.ts"
+import * as Protocols from "./protocols.ts"
 
 type Binding = typeof Native
 
@@ -34,8 +35,7 @@ export const make = (
   /** With their probes. Native objects that are collected take their connections with them. */
   const live = new Map<Native.Connection, () => void>()
   const accepted = new WaitQueue<Connection, Contract.EndpointClosed>("Endpoint.accept")
-  /** Protocols that a peer did not speak when it was last dialed. */
-  const wrongFor = new Map<EndpointId.EndpointId, ReadonlyArray<string>>()
+  const protocols = Protocols.make()
   let alpns: ReadonlyArray<string> = []
   let handshakes = 0
 
@@ -115,27 +115,16 @@ export const make = (
     offered: ReadonlyArray<string>,
     dialed: Set<Native.Connection>
   ): Effect.Effect<Native.Connection, ConnectReason> => {
-    const wrong = wrongFor.get(addr.id) ?? []
-    const order = [...new Set([...offered.filter((alpn) => !wrong.includes(alpn)), ...offered])]
+    const order = protocols.order(addr.id, offered)
     const none: Effect.Effect<Native.Connection, ConnectReason> = Effect.fail(new Contract.WrongAlpn({ offered }))
     return order.reduceRight(
       (next, alpn, index) =>
         Effect.catchTag(dialOnce(addr, alpn, dialed), "WrongAlpn", () => {
-          remember(addr.id, order.slice(0, index + 1))
+          protocols.refused(addr.id, order.slice(0, index + 1))
           return next
         }),
       none
     )
-  }
-
-  const remember = (peer: EndpointId.EndpointId, wrong: ReadonlyArray<string>) => {
-    wrongFor.delete(peer)
-    wrongFor.set(peer, wrong)
-    if (wrongFor.size <= Limits.rememberedPeers) return
-    for (const oldest of wrongFor.keys()) {
-      wrongFor.delete(oldest)
-      return
-    }
   }
 
   const connect: Contract.Endpoint["Service"]["connect"] = (peer, offered) => {

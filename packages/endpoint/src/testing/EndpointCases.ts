@@ -2,6 +2,7 @@
  * What every Endpoint Layer must do, as one table: each row runs over fresh endpoints that the Layer under test provides. A
  * Layer that cannot do something says so by capability, with the reason that the test prints.
  */
+import * as Bytes from "@effect-live/wire/Bytes"
 import { Cause, Effect, Equal, Exit, Fiber, Latch, Schema, Scope, Stream } from "effect"
 import type { AddressBook } from "../AddressBook.ts"
 import type { Connection } from "../Connection.ts"
@@ -85,20 +86,10 @@ const readAll = (recv: RecvStream): Effect.Effect<Uint8Array, StreamError> =>
     const chunks: Array<Uint8Array> = []
     for (;;) {
       const value = yield* recv.read
-      if (value === End) return concat(chunks)
+      if (value === End) return Bytes.concat(chunks)
       chunks.push(value)
     }
   })
-
-const concat = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => {
-  const whole = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
-  let at = 0
-  for (const chunk of chunks) {
-    whole.set(chunk, at)
-    at += chunk.length
-  }
-  return whole
-}
 
 const sendAll = (send: SendStream, bytes: Uint8Array): Effect.Effect<void, StreamError> =>
   Effect.map(send.write(bytes), () => send.finish())
