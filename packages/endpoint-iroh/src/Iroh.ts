@@ -1,183 +1,74 @@
 /**
- * The Endpoint Layer on real iroh: UDP sockets, QUIC, hole punching and relays, found by public key. What carries it is
- * `@number0/iroh`, a native binding that npm has for some platforms; elsewhere the Layer fails with `BackingMissing`.
+ * The Endpoint Layer on real iroh: UDP sockets, QUIC, hole punching and relays, found by public key. It has two backings:
+ * `@effect-live/native`, the addon of this house, which is built with `npm run build:native`, and `@number0/iroh`, a binding that
+ * npm has for some platforms. Programs see no difference but speed and what the README's table says.
  */
 import { AddressBook } from "@effect-live/endpoint/AddressBook"
 import { Endpoint } from "@effect-live/endpoint/Endpoint"
-import * as RelayUrl from "@effect-live/endpoint/RelayUrl"
-import * as SecretKey from "@effect-live/endpoint/SecretKey"
-import * as TransportAddr from "@effect-live/endpoint/TransportAddr"
-import type * as Native from "@number0/iroh"
-import { Config, ConfigProvider, Effect, Layer, Redacted, Result, Schedule, Schema } from "effect"
-import { toNumbers } from "./internal/bytes.ts"
-import { collectGarbage } from "./internal/collect.ts"
-import * as Endpoints from "./internal/endpoint.ts"
-import { textOf } from "./internal/errors.ts"
-import * as Limits from "./Limits.ts"
+import { type Config, Context, Effect, Layer, Result, type Scope } from "effect"
+import { Control } from "./Control.ts"
+import * as Backing from "./internal/backing.ts"
+import * as Configuration from "./internal/config.ts"
+import { BackingMissing, InvalidOptions, IrohError, packages } from "./internal/failure.ts"
+import type { Backing as BackingName } from "./internal/failure.ts"
+import type { CommonOptions, Options } from "./internal/options.ts"
 
-/** No native binding for this platform. */
-export class BackingMissing extends Schema.TaggedError<BackingMissing>()("BackingMissing", {
-  platform: Schema.String,
-  detail: Schema.String
-}) {
-  override get message(): string {
-    return (
-      `@number0/iroh has no binary for ${this.platform} or it does not load: ${this.detail}. ` +
-      "Install the dependencies again on this machine (npm install); where npm has none for it, use another one"
-    )
-  }
-}
+export { AddressInUse, BackingMissing, BindFailed, InvalidOptions, IrohError, Unsupported } from "./internal/failure.ts"
+export type { AdmissionRule, CommonOptions, Congestion, NativeOptions, Options, RelayMode } from "./internal/options.ts"
 
-/** Another process or endpoint has the port. */
-export class AddressInUse extends Schema.TaggedError<AddressInUse>()("AddressInUse", {
-  bindAddrs: Schema.Array(Schema.String)
-}) {
-  override get message(): string {
-    return `${this.bindAddrs.join(", ")}: the port is taken; choose another one, or 0 for any`
-  }
-}
-
-/** Anything else that kept the sockets from being bound. */
-export class BindFailed extends Schema.TaggedError<BindFailed>()("BindFailed", { detail: Schema.String }) {
-  override get message(): string {
-    return `the endpoint could not be bound: ${this.detail}`
-  }
-}
-
-export class IrohError extends Schema.TaggedError<IrohError>()("IrohError", {
-  reason: Schema.Union([BackingMissing, AddressInUse, BindFailed])
-}) {
-  override get message(): string {
-    return this.reason.message
-  }
-}
-
-/** `default`: the public relays and their discovery. `disabled`: neither. URLs: these relays. */
-export type RelayMode = "default" | "disabled" | ReadonlyArray<RelayUrl.RelayUrl>
-
-export interface Options {
-  /** Who we are. Without it a fresh key. */
-  readonly secretKey?: SecretKey.SecretKey
-  /** `ip:port`, at most one of each family; port 0 is any. Without it every interface and any port. */
-  readonly bindAddrs?: ReadonlyArray<TransportAddr.Ip>
-  /** `default` without it. */
-  readonly relayMode?: RelayMode
-  /** Milliseconds until a dial gives up; `Limits.connectTimeoutMs` without it. */
-  readonly connectTimeoutMs?: number
-}
-
-/** Loads the binding, or says that there is none. Costs some milliseconds, once. */
-export const binding: Effect.Effect<typeof Native, IrohError> = Effect.tryPromise({
-  try: () => import("@number0/iroh"),
-  catch: (error) =>
-    new IrohError({
-      reason: new BackingMissing({
-        platform: `${process.platform}-${process.arch}`,
-        detail: textOf(error).split("\n")[0] ?? ""
-      })
-    })
-})
-
-/** The endpoint on `@number0/iroh`; it closes with the Layer's Scope. Works without any network, on one machine. */
-export const layer = (options: Options = {}): Layer.Layer<Endpoint, IrohError, AddressBook> =>
-  Layer.effect(
-    Endpoint,
-    Effect.gen(function* () {
-      const book = yield* AddressBook
-      const native = yield* binding
-      const secretKey = options.secretKey ?? (yield* SecretKey.generate)
-      const { endpoint, probe } = yield* Effect.acquireRelease(
-        Effect.map(bind(native, secretKey, options.bindAddrs ?? [], options.relayMode ?? "default"), (bound) =>
-          Endpoints.make(native, bound, book, options.connectTimeoutMs ?? Limits.connectTimeoutMs)
-        ),
-        ({ endpoint }) => endpoint.close
-      )
-      const probing = Effect.delay(Effect.sync(probe), Limits.stopProbeIntervalMs)
-      yield* Effect.forkScoped(Effect.forever(probing))
-      return endpoint
-    })
-  )
+/** What every Layer here gives. */
+export type Services = Endpoint | Control
 
 /**
- * `layer`, configured by `IROH_SECRET` (64 hex digits or 52 letters of base32), `IROH_BIND` (`ip:port` joined by commas) and
- * `IROH_RELAY` (`default`, `disabled`, or URLs joined by commas). An empty variable counts as unset.
+ * The endpoint on the addon where its binary loads, and on `@number0/iroh` where it does not; `IROH_BACKING` (`auto`, `native`,
+ * `number0`) insists. It says which in one line at debug level, and in `Endpoint.backing`. The endpoint closes with the Layer's
+ * Scope. Works without any network, on one machine. Errors: see `IrohError`; options that only the addon can fulfil are
+ * `Unsupported` on the other one.
  */
-export const layerConfig: Layer.Layer<Endpoint, IrohError | Config.ConfigError, AddressBook> = Layer.unwrap(
-  Effect.gen(function* () {
-    const secretKey = yield* variable("IROH_SECRET", SecretKey.parse)
-    const bindAddrs = yield* variable("IROH_BIND", listOf(TransportAddr.parseIp))
-    const relayMode = yield* variable("IROH_RELAY", parseRelayMode)
-    return layer({
-      ...(secretKey === undefined ? {} : { secretKey }),
-      ...(bindAddrs === undefined ? {} : { bindAddrs }),
-      ...(relayMode === undefined ? {} : { relayMode })
-    })
-  })
+export const layer = (options: Options = {}): Layer.Layer<Services, IrohError, AddressBook> =>
+  Layer.effectContext(
+    Configuration.backing.pipe(
+      Effect.mapError(({ cause }) => new IrohError({ reason: new InvalidOptions({ detail: cause.message }) })),
+      Effect.flatMap((choice) => endpoint(choice === "auto" ? ["native", "number0"] : [choice], options))
+    )
+  )
+
+/** The endpoint on the addon and nothing else. */
+export const layerNative = (options: Options = {}): Layer.Layer<Services, IrohError, AddressBook> =>
+  Layer.effectContext(endpoint(["native"], options))
+
+/** The endpoint on `@number0/iroh` and nothing else. */
+export const layerNumber0 = (options: CommonOptions = {}): Layer.Layer<Services, IrohError, AddressBook> =>
+  Layer.effectContext(endpoint(["number0"], options))
+
+/** `layer`, with each of its options from a variable: see the table in the README. An empty variable counts as unset. */
+export const layerConfig: Layer.Layer<Services, IrohError | Config.ConfigError, AddressBook> = Layer.unwrap(
+  // A wrong IROH_BACKING is told as what it is here.
+  Effect.map(Effect.andThen(Configuration.backing, Configuration.options), layer)
 )
 
-// ---- configuration
-
-type Parse<A> = (text: string) => Result.Result<A, { readonly message: string }>
-
-/** The error names the variable and what is wrong with it, never its value: it may be a secret. */
-const variable = <A>(name: string, parse: Parse<A>): Config.Config<A | undefined> =>
-  Config.String(name).pipe(
-    Config.withDefault(""),
-    Config.mapEffect((text) =>
-      text === ""
-        ? Effect.succeed(undefined)
-        : Effect.mapError(
-            Effect.fromResult(parse(text)),
-            ({ message }) => new Config.ConfigError(new ConfigProvider.SourceError({ message: `${name}: ${message}` }))
-          )
-    )
-  )
-
-const listOf =
-  <A, E>(parse: (text: string) => Result.Result<A, E>) =>
-  (text: string): Result.Result<ReadonlyArray<A>, E> =>
-    Result.all(text.split(",").map((part) => parse(part.trim())))
-
-const parseRelayMode = (text: string): Result.Result<RelayMode, RelayUrl.RelayUrlError> =>
-  text === "default" || text === "disabled" ? Result.succeed(text) : listOf(RelayUrl.parse)(text)
-
-// ---- binding
-
-/**
- * One builder, used once and in this order: the binding aborts the process when a builder is touched after a failure or after
- * `bind`. A port that a closed endpoint of this process held stays taken until that is collected: collect, and try again.
- */
-const bind = (
-  native: typeof Native,
-  secretKey: SecretKey.SecretKey,
-  bindAddrs: ReadonlyArray<TransportAddr.Ip>,
-  relayMode: RelayMode
-): Effect.Effect<Native.Endpoint, IrohError> => {
-  const sockets = bindAddrs.map(TransportAddr.format)
-  return Effect.tryPromise({
-    try: () => {
-      const builder = native.Endpoint.builder()
-      if (relayMode === "disabled") {
-        native.presetMinimal(builder)
-        builder.relayMode(native.RelayMode.disabled())
-      } else {
-        native.presetN0(builder)
-        if (relayMode !== "default") builder.relayMode(native.RelayMode.customFromUrls([...relayMode]))
+/** On the first of the backings that loads. */
+const endpoint = (
+  wanted: ReadonlyArray<BackingName>,
+  options: Options
+): Effect.Effect<Context.Context<Services>, IrohError, AddressBook | Scope.Scope> =>
+  Effect.gen(function* () {
+    const book = yield* AddressBook
+    for (const peer of options.peers ?? []) book.add(peer, "options")
+    const looked: Array<BackingMissing["looked"][number]> = []
+    for (const backing of wanted) {
+      const open = yield* Backing.load[backing]
+      if (Result.isFailure(open)) {
+        looked.push({ backing, detail: open.failure })
+        continue
       }
-      builder.secretKey(toNumbers([Redacted.value(secretKey)]))
-      for (const socket of sockets) builder.bindAddr(socket)
-      return builder.bind()
-    },
-    catch: (error) => {
-      const detail = textOf(error)
-      const taken = /address (already )?in use/i.test(detail)
-      return new IrohError({ reason: taken ? new AddressInUse({ bindAddrs: sockets }) : new BindFailed({ detail }) })
+      const { endpoint, control } = yield* open.success(options, book)
+      const { name, version } = endpoint.backing
+      const instead = looked.map(({ backing, detail }) => `; ${packages[backing]} does not load: ${detail}`)
+      yield* Effect.logDebug(`iroh runs on ${name} ${version}${instead.join("")}`)
+      return Context.make(Endpoint, endpoint).pipe(Context.add(Control, control))
     }
-  }).pipe(
-    Effect.tapError(({ reason }) => (reason._tag === "AddressInUse" ? Effect.sync(collectGarbage) : Effect.void)),
-    Effect.retry({
-      while: (error) => error.reason._tag === "AddressInUse",
-      schedule: Schedule.spaced(Limits.rebindIntervalMs).pipe(Schedule.upTo({ times: Limits.rebinds }))
+    return yield* new IrohError({
+      reason: new BackingMissing({ platform: `${process.platform}-${process.arch}`, looked })
     })
-  )
-}
+  })

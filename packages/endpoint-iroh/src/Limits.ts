@@ -32,3 +32,9 @@ export const rebinds = 6
 export const rebindIntervalMs = 250
 /** Bytes of the text that goes with a close. */
 export const closeReasonBytes = 1024
+/** Bytes asked of the addon in one read; a chunk holds at most twice what it shows. */
+export const readBytes = 65_536
+/** Small chunks of one write are put together up to this many bytes: it costs less than another crossing into the addon. */
+export const joinBytes = 16_384
+/** Milliseconds after which a stream that is still open is watched by the addon's Layer: the peer may stop it while nobody writes. */
+export const longLivedMs = 250

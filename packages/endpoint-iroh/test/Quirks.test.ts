@@ -12,17 +12,19 @@ import * as TransportAddr from "@effect-live/endpoint/TransportAddr"
 import { assert, describe, it } from "@effect/vitest"
 import * as binding from "@number0/iroh"
 import { Context, Effect, Exit, Fiber, Layer, Result, Scope } from "effect"
-import { closeOf, codeIn, connectReason, textOf } from "../src/internal/errors.ts"
-import { collectGarbage } from "../src/internal/collect.ts"
+import { closeOf, codeIn, connectReason, textOf } from "../src/internal/number0/errors.ts"
+import { collectGarbage } from "../src/internal/number0/collect.ts"
 import * as Iroh from "../src/Iroh.ts"
 import * as Limits from "../src/Limits.ts"
 
 const alpn = "effect-live/quirks"
 const bindAddrs = [Result.getOrThrow(TransportAddr.parseIp("127.0.0.1:0"))]
-const bind = (options?: Iroh.Options) =>
+const bind = (options?: Iroh.CommonOptions) =>
   Effect.map(
     Layer.build(
-      Layer.fresh(Iroh.layer({ bindAddrs, relayMode: "disabled", ...options })).pipe(Layer.provide(AddressBook.layer))
+      Layer.fresh(Iroh.layerNumber0({ bindAddrs, relayMode: "disabled", ...options })).pipe(
+        Layer.provide(AddressBook.layer)
+      )
     ),
     (context) => Context.get(context, Endpoint)
   )
@@ -301,7 +303,7 @@ describe("the rules of @number0/iroh", () => {
     Effect.scoped(
       Effect.gen(function* () {
         const book = yield* AddressBook.make
-        const layer = Iroh.layer({ bindAddrs, relayMode: "disabled" }).pipe(
+        const layer = Iroh.layerNumber0({ bindAddrs, relayMode: "disabled" }).pipe(
           Layer.provide(Layer.succeed(AddressBook.AddressBook, book))
         )
         const a = Context.get(yield* Layer.build(Layer.fresh(layer)), Endpoint)
@@ -375,7 +377,7 @@ describe("the rules of @number0/iroh", () => {
   it.live("without options and without a network, two endpoints find each other by ticket", () =>
     Effect.scoped(
       Effect.gen(function* () {
-        const fresh = Layer.fresh(Iroh.layer()).pipe(Layer.provide(AddressBook.layer))
+        const fresh = Layer.fresh(Iroh.layerNumber0()).pipe(Layer.provide(AddressBook.layer))
         const one = Context.get(yield* Layer.build(fresh), Endpoint)
         const two = Context.get(yield* Layer.build(fresh), Endpoint)
         yield* two.setAlpns([alpn])

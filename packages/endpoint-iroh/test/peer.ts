@@ -1,9 +1,12 @@
-/** The other process of the tests: `node peer.ts ROLE`, speaking JSON lines. It does one thing and ends by itself. */
+/**
+ * The other process of the tests: `node peer.ts ROLE`, speaking JSON lines, on the backing of `IROH_BACKING`. It does one thing and
+ * ends by itself.
+ */
 import * as AddressBook from "@effect-live/endpoint/AddressBook"
 import { Endpoint } from "@effect-live/endpoint/Endpoint"
 import * as EndpointTicket from "@effect-live/endpoint/EndpointTicket"
 import { End } from "@effect-live/endpoint/Stream"
-import { Effect, Exit, Layer, Result, type Scope } from "effect"
+import { Effect, Exit, Layer, Result, Scope } from "effect"
 import * as Iroh from "../src/Iroh.ts"
 import * as TransportAddr from "@effect-live/endpoint/TransportAddr"
 
@@ -44,6 +47,35 @@ const count = Effect.gen(function* () {
   }
 })
 
+/** Dials, and waits for everything that there is to wait for. */
+const wait = (ticket: string) =>
+  Effect.gen(function* () {
+    const endpoint = yield* Endpoint
+    const connection = yield* endpoint.connect(Result.getOrThrow(EndpointTicket.decode(ticket)), [alpn])
+    const send = yield* connection.openUni
+    yield* send.write(Uint8Array.of(1))
+    yield* tell({ connected: true })
+    const waits: ReadonlyArray<Effect.Effect<unknown, unknown, Scope.Scope>> = [
+      Effect.forever(send.write(new Uint8Array(10_000))),
+      send.stopped,
+      connection.acceptUni,
+      connection.acceptBi,
+      connection.readDatagram,
+      endpoint.accept
+    ]
+    const ends = waits.map(Effect.exit)
+    yield* Effect.all(ends, { concurrency: "unbounded" })
+  })
+
+/** What carries the endpoint. */
+const backing = Endpoint.use((endpoint) => tell({ backing: endpoint.backing.name }))
+
+/** Nobody waits, and nobody closes the Layer. */
+const leave = Effect.gen(function* () {
+  yield* Layer.buildWithScope(endpointLayer, yield* Scope.make())
+  yield* tell({ left: true })
+})
+
 /** Drops every reference to streams and connections in the middle of their work, and collects garbage. */
 const forget = (ticket: string) =>
   Effect.gen(function* () {
@@ -67,17 +99,23 @@ const fail = (ticket: string) =>
     yield* tell({ reason: error.reason._tag })
   })
 
-const [role, ticket = ""] = process.argv.slice(2)
-const programs = { pour, count, forget: forget(ticket), fail: fail(ticket), bind: Effect.void }
+const [role, ticket = "", idleTimeoutMs] = process.argv.slice(2)
+const endpointLayer = Iroh.layer({
+  bindAddrs,
+  relayMode: role === "bind" ? "default" : "disabled",
+  ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs: Number(idleTimeoutMs) })
+}).pipe(Layer.provide(AddressBook.layer))
+const programs = {
+  pour,
+  count,
+  wait: wait(ticket),
+  forget: forget(ticket),
+  fail: fail(ticket),
+  bind: Effect.void,
+  backing,
+  leave
+}
 if (role === undefined || !(role in programs)) throw new Error(`no such role: ${role}`)
 const program: Effect.Effect<unknown, unknown, Endpoint | Scope.Scope> = programs[role as keyof typeof programs]
-const exit = await Effect.runPromiseExit(
-  Effect.scoped(program).pipe(
-    Effect.provide(
-      Iroh.layer({ bindAddrs, relayMode: role === "bind" ? "default" : "disabled" }).pipe(
-        Layer.provide(AddressBook.layer)
-      )
-    )
-  )
-)
+const exit = await Effect.runPromiseExit(Effect.scoped(program).pipe(Effect.provide(endpointLayer)))
 await Effect.runPromise(tell({ exit: exit._tag, why: Exit.isFailure(exit) ? String(exit.cause) : "" }))

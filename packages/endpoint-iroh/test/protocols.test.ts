@@ -1,7 +1,7 @@
 import * as SecretKey from "@effect-live/endpoint/SecretKey"
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
-import * as Protocols from "../src/internal/protocols.ts"
+import * as Protocols from "../src/internal/number0/protocols.ts"
 import * as Limits from "../src/Limits.ts"
 
 const peer = (index: number) => {

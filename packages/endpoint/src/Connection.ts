@@ -44,6 +44,8 @@ export interface Connection {
   readonly maxDatagramBytes: () => number
   /** Sends at once or drops, as datagrams do; what the network or a full buffer loses is not reported. */
   readonly sendDatagram: (datagram: Uint8Array) => Effect.Effect<void, DatagramTooLarge | ConnectionLost>
+  /** As `sendDatagram`, but waits where the buffer is full, so that none is pushed out of it. The network may still lose it. */
+  readonly writeDatagram: (datagram: Uint8Array) => Effect.Effect<void, DatagramTooLarge | ConnectionLost>
   readonly readDatagram: Effect.Effect<Uint8Array, ConnectionLost>
   /** Every known path. Still answers after the end. */
   readonly paths: () => ReadonlyArray<Path>

@@ -18,6 +18,11 @@ export class WrongAlpn extends Schema.TaggedError<WrongAlpn>()("WrongAlpn", { of
 export class WrongId extends Schema.TaggedError<WrongId>()("WrongId", {}) {}
 /** The peer refused the connection. */
 export class Refused extends Schema.TaggedError<Refused>()("Refused", {}) {}
+/** The peer answered, and closed the connection before it was ours. */
+export class ClosedByPeer extends Schema.TaggedError<ClosedByPeer>()("ClosedByPeer", {
+  code: Schema.Int,
+  reason: Schema.String
+}) {}
 /** Nobody answered in time. */
 export class ConnectTimeout extends Schema.TaggedError<ConnectTimeout>()("ConnectTimeout", { timeoutMs: Schema.Int }) {}
 /** This endpoint is closed. */
@@ -35,6 +40,7 @@ export class ConnectError extends Schema.TaggedError<ConnectError>()("ConnectErr
     WrongAlpn,
     WrongId,
     Refused,
+    ClosedByPeer,
     ConnectTimeout,
     EndpointClosed,
     TransportFailure
@@ -58,11 +64,12 @@ export class Endpoint extends Context.Service<
     readonly addr: () => EndpointAddr
     /** The address now, and again whenever it changes. Ends when the endpoint closes. */
     readonly addrChanges: Stream.Stream<EndpointAddr>
-    /** Which protocols we accept from now on. The Router owns this: use `Router.handle`. */
+    /** Which protocols we accept from now on, in order of preference. The Router owns this: use `Router.handle`. */
     readonly setAlpns: (alpns: ReadonlyArray<string>) => Effect.Effect<void>
     /**
-     * Dials a peer. `alpns` in order of preference, at least one. By id alone the address book is asked. Interrupting gives
-     * the attempt up. The connection belongs to the Scope.
+     * Dials a peer. `alpns` in order of preference, at least one; of several that the peer speaks as well, its own first one
+     * is taken where one handshake offers all of them (RFC 7301 section 3.2), else ours. By id alone the address book is
+     * asked. Interrupting gives the attempt up. The connection belongs to the Scope.
      */
     readonly connect: (
       peer: EndpointAddr | EndpointId,

@@ -260,6 +260,7 @@ export class End implements Source {
       acceptBi: this.#incomingBi.take,
       maxDatagramBytes: () => Limits.simDatagramBytes,
       sendDatagram: (datagram) => Effect.suspend(() => this.#sendDatagram(datagram)),
+      writeDatagram: (datagram) => Effect.suspend(() => this.#writeDatagram(datagram)),
       readDatagram: this.#datagrams.take,
       paths: () => [this.#path()],
       pathChanges: Stream.concat(
@@ -518,6 +519,14 @@ export class End implements Source {
     }
     this.send({ _tag: "Datagram", bytes: datagram })
     return Effect.void
+  }
+
+  #writeDatagram(datagram: Uint8Array): Effect.Effect<void, DatagramTooLarge | ConnectionLost> {
+    const fullMs = this.wiring.out.roomInMs(datagram.length)
+    if (fullMs === 0 || this.#loss !== undefined) return this.#sendDatagram(datagram)
+    return Effect.raceFirst(Effect.sleep(fullMs), this.closed.await).pipe(
+      Effect.andThen(Effect.suspend(() => this.#writeDatagram(datagram)))
+    )
   }
 
   #receiveDatagram(datagram: Uint8Array): void {

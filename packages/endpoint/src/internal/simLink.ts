@@ -104,6 +104,14 @@ export class Direction {
     }
   }
 
+  /** Milliseconds until the queue has room for so many bytes; 0 where it has. */
+  roomInMs(bytes: number): number {
+    const { bytesPerSecond, queueBytes } = this.#link
+    const queuedMs = this.#freeAtMs - this.#sim.nowMs()
+    if (queuedMs <= 0) return 0
+    return Math.max(0, queuedMs + ((bytes + headerBytes - queueBytes) * 1000) / bytesPerSecond)
+  }
+
   /** Takes packets from this source whenever the link is free, in turn with the others, until it has none left. */
   want(source: Source): void {
     this.#sources.add(source)

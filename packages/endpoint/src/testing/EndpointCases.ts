@@ -24,7 +24,15 @@ export interface Parties {
 }
 
 /** What not every transport can do. */
-export type Capability = "datagrams" | "wrongId" | "connectTimeout" | "readAfterClose"
+export type Capability =
+  | "datagrams"
+  | "wrongId"
+  | "connectTimeout"
+  | "readAfterClose"
+  /** Round trips are told more finely than in milliseconds. */
+  | "microsecondRtt"
+  /** A reset takes effect while the write before it waits for credit. */
+  | "blockedReset"
 
 export interface Case {
   readonly name: string
@@ -189,14 +197,17 @@ const connecting: ReadonlyArray<Case> = [
       yield* a.endpoint.connect(EndpointAddr.make(b.endpoint.id), [alpn])
     })
   ),
-  row("takes the dialer's first protocol that the acceptor speaks", ({ a, b }) =>
+  row("of several common protocols the acceptor's first is taken in one handshake, else the dialer's", ({ a, b }) =>
     Effect.gen(function* () {
+      const { severalAlpns } = a.endpoint.backing
       yield* b.endpoint.setAlpns(["one", "two"])
       const first = yield* a.endpoint.connect(b.endpoint.addr(), ["none", "two", "one"])
-      yield* same(first.alpn, "two", "dialer's protocol")
-      yield* same((yield* b.endpoint.accept).alpn, "two", "acceptor's protocol")
+      yield* same(first.alpn, severalAlpns ? "one" : "two", "dialer's protocol")
+      yield* same((yield* b.endpoint.accept).alpn, first.alpn, "acceptor's protocol")
+      yield* b.endpoint.setAlpns(["two", "one"])
       const second = yield* a.endpoint.connect(b.endpoint.addr(), ["one", "two"])
-      yield* same(second.alpn, "one", "the other order")
+      yield* same(second.alpn, severalAlpns ? "two" : "one", "the other order")
+      yield* same((yield* a.endpoint.connect(b.endpoint.addr(), ["none", "one"])).alpn, "one", "the only common one")
     })
   ),
   row("no common protocol is WrongAlpn with what was offered", ({ a, b }) =>
@@ -601,6 +612,25 @@ const streams: ReadonlyArray<Case> = [
       yield* same(bytes, written + chunk.length, "bytes")
     })
   ),
+  row(
+    "a write that waits for a reader can be reset, and the reader hears it before any of what waited",
+    ({ a, b }) =>
+      Effect.gen(function* () {
+        const { here, there } = yield* connected(a, b)
+        const { recv, send } = yield* uni(here, there)
+        const writer = yield* waiting(Effect.exit(Effect.forever(send.write(pattern(100_000)))))
+        while (send.tryWrite(pattern(100_000)) !== Blocked) yield* Effect.yieldNow
+        send.reset(7)
+        yield* same(reasonOf(yield* Fiber.join(writer)), "StreamEnded", "the write that waited")
+        // Behind the reset, on another stream.
+        const marker = yield* here.openUni
+        yield* sendAll(marker, pattern(1))
+        yield* readAll(yield* there.acceptUni)
+        yield* marker.flushed
+        yield* same(reasonOf(yield* Effect.exit(recv.read)), "PeerReset 7", "what the reader gets")
+      }),
+    ["blockedReset"]
+  ),
   row("an interrupted read takes no bytes along, an interrupted accept no stream", ({ a, b }) =>
     Effect.gen(function* () {
       const { here, there } = yield* connected(a, b)
@@ -805,6 +835,38 @@ const rest: ReadonlyArray<Case> = [
         }
       }),
     ["datagrams"]
+  ),
+  row(
+    "datagrams that are written all leave, far more than any buffer holds",
+    ({ a, b }) =>
+      Effect.gen(function* () {
+        const { here } = yield* connected(a, b)
+        const [count, size] = [5000, 1000]
+        for (let i = 0; i < count; i++) yield* here.writeDatagram(pattern(size))
+        const sent = () => here.paths().reduce((sum, { sentBytes }) => sum + sentBytes, 0)
+        while (sent() < count * size) yield* Effect.sleep("10 millis")
+        const exit = yield* Effect.exit(here.writeDatagram(pattern(100_000)))
+        yield* same(reasonOf(exit), "DatagramTooLarge", "too large")
+        here.close(1, "done")
+        const lostExit = yield* Effect.exit(here.writeDatagram(pattern(1)))
+        yield* same(reasonOf(lostExit), lost({ _tag: "Local", code: 1, reason: "done" }), "after the close")
+      }),
+    ["datagrams"]
+  ),
+  row(
+    "round trips are told in fractions of a millisecond",
+    ({ a, b }) =>
+      Effect.gen(function* () {
+        const { here, there } = yield* connected(a, b)
+        const { recv, send } = yield* uni(here, there)
+        yield* sendAll(send, pattern(100_000))
+        yield* Effect.all([readAll(recv), send.flushed], { concurrency: "unbounded" })
+        for (const connection of [here, there]) {
+          const rttMs = connection.paths().find(({ selected }) => selected)?.rttMs ?? 0
+          yield* check(rttMs > 0 && !Number.isInteger(rttMs), `RTT ${rttMs} ms`)
+        }
+      }),
+    ["microsecondRtt"]
   ),
   row("paths are told while the connection lives, and still afterwards", ({ a, b }) =>
     Effect.gen(function* () {

@@ -264,7 +264,7 @@ const make = (sim: Simulation.Simulation["Service"], options: Options | undefine
     persist(out, back, "Initial", host, () => {
       const server = target.host
       if (server === undefined || !server.up) return false
-      const alpn = alpns.find((name) => server.alpns.has(name))
+      const alpn = [...server.alpns].find((name) => alpns.includes(name))
       if (peer !== target.id) reject(server, new WrongId())
       else if (alpn === undefined) reject(server, new WrongAlpn({ offered: [...alpns] }))
       else if (server.handshakes + server.accepts.length >= Limits.simAcceptBacklog) reject(server, new Refused())

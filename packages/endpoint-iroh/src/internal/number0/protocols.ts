@@ -1,6 +1,6 @@
 /** Which protocols peers did not speak when they were last dialed, so that the next dial offers those last. */
 import type { EndpointId } from "@effect-live/endpoint/EndpointId"
-import * as Limits from "../Limits.ts"
+import * as Limits from "../../Limits.ts"
 
 export const make = () => {
   /** The peer that was remembered first comes first. */

@@ -5,7 +5,7 @@
  */
 import { type Loss, RecvBuffer, SendBuffer } from "@effect-live/endpoint/StreamKit"
 import type * as Native from "@number0/iroh"
-import * as Limits from "../Limits.ts"
+import * as Limits from "../../Limits.ts"
 import { fromNumbers, toNumbers } from "./bytes.ts"
 import { codeIn } from "./errors.ts"
 

@@ -5,7 +5,7 @@ import type { BiStream, ConnectionLost } from "@effect-live/endpoint/Stream"
 import { type Loss, loss, Outcome, WaitQueue } from "@effect-live/endpoint/StreamKit"
 import type * as Native from "@number0/iroh"
 import { Effect, Exit, Stream } from "effect"
-import * as Limits from "../Limits.ts"
+import * as Limits from "../../Limits.ts"
 import { fromNumbers, toNumbers } from "./bytes.ts"
 import { closeOf, textOf } from "./errors.ts"
 import * as Streams from "./streams.ts"
@@ -16,8 +16,20 @@ export interface Made {
   readonly probe: () => void
 }
 
+/** Streams that the peer may have open at once. */
+export interface MaxStreams {
+  readonly uni: number
+  readonly bi: number
+}
+
 /** `ended` is called once, when the connection is over. */
-export const make = (native: Native.Connection, alpn: string, remote: Remote, ended: () => void): Made => {
+export const make = (
+  native: Native.Connection,
+  alpn: string,
+  remote: Remote,
+  maxStreams: MaxStreams,
+  ended: () => void
+): Made => {
   let over: Loss | undefined
   const closed = new Outcome<Close>()
   const held = new Set<Streams.Held>()
@@ -36,8 +48,8 @@ export const make = (native: Native.Connection, alpn: string, remote: Remote, en
       end({ _tag: "TransportFailed", message: textOf(error) }, "others")
     }
   }
-  native.setMaxConcurrentUniStreams(BigInt(Limits.concurrentUniStreams))
-  native.setMaxConcurrentBiStreams(BigInt(Limits.concurrentBiStreams))
+  native.setMaxConcurrentUniStreams(BigInt(maxStreams.uni))
+  native.setMaxConcurrentBiStreams(BigInt(maxStreams.bi))
 
   const bi = (stream: Native.BiStream): BiStream => ({
     send: Streams.send(stream.send, owner),
@@ -74,6 +86,20 @@ export const make = (native: Native.Connection, alpn: string, remote: Remote, en
     (error: unknown) => end({ _tag: "TransportFailed", message: textOf(error) }, "others")
   )
 
+  /** It cannot be taken back: interrupted, the datagram is sent all the same. */
+  const writeDatagram = (datagram: Uint8Array) =>
+    Effect.suspend((): Effect.Effect<void, DatagramTooLarge | ConnectionLost> => {
+      if (over !== undefined) return Effect.fail(over.connection)
+      const maxBytes = native.maxDatagramSize() ?? 0
+      if (datagram.length > maxBytes) return Effect.fail(new DatagramTooLarge({ bytes: datagram.length, maxBytes }))
+      const sent = Effect.tryPromise({ try: () => native.sendDatagramWait(toNumbers([datagram])), catch: textOf })
+      return Effect.matchEffect(sent, {
+        onSuccess: () => Effect.void,
+        onFailure: (why) =>
+          over === undefined ? Effect.logDebug("a datagram was not sent", { why }) : Effect.fail(over.connection)
+      })
+    })
+
   const paths = () => native.paths().map(pathOf)
   const probe = () => {
     for (const stream of held) stream.probe?.()
@@ -96,6 +122,7 @@ export const make = (native: Native.Connection, alpn: string, remote: Remote, en
           Effect.catch((why) => Effect.logDebug("a datagram was not sent", { why }))
         )
       }),
+    writeDatagram,
     readDatagram: datagrams.take,
     paths,
     pathChanges: Stream.tick(Limits.pollIntervalMs).pipe(

@@ -4,12 +4,15 @@ import type { Connection, Remote } from "@effect-live/endpoint/Connection"
 import * as Contract from "@effect-live/endpoint/Endpoint"
 import * as EndpointAddr from "@effect-live/endpoint/EndpointAddr"
 import * as EndpointId from "@effect-live/endpoint/EndpointId"
-import * as RelayUrl from "@effect-live/endpoint/RelayUrl"
 import { Outcome, WaitQueue } from "@effect-live/endpoint/StreamKit"
 import * as TransportAddr from "@effect-live/endpoint/TransportAddr"
 import type * as Native from "@number0/iroh"
 import { Effect, Exit, Result, type Scope, Stream } from "effect"
-import * as Limits from "../Limits.ts"
+import { Control } from "../../Control.ts"
+import * as Limits from "../../Limits.ts"
+import * as Failure from "../failure.ts"
+import type { CommonOptions } from "../options.ts"
+import * as Ways from "../ways.ts"
 import { fromNumbers, toNumbers } from "./bytes.ts"
 import { type ConnectReason, connectReason } from "./errors.ts"
 import * as Connections from "./connection.ts"
@@ -19,6 +22,7 @@ type Binding = typeof Native
 
 export interface Made {
   readonly endpoint: Contract.Endpoint["Service"]
+  readonly control: Control["Service"]
   /** Asks every stream that writes nothing whether the peer stopped it. */
   readonly probe: () => void
 }
@@ -28,8 +32,13 @@ export const make = (
   binding: Binding,
   native: Native.Endpoint,
   book: AddressBook["Service"],
-  connectTimeoutMs: number
+  options: CommonOptions
 ): Made => {
+  const { connectTimeoutMs = Limits.connectTimeoutMs } = options
+  const maxStreams: Connections.MaxStreams = {
+    uni: options.maxUniStreams ?? Limits.concurrentUniStreams,
+    bi: options.maxBiStreams ?? Limits.concurrentBiStreams
+  }
   const id = idOf(native.id())
   const closed = new Outcome<void>()
   /** With their probes. Native objects that are collected take their connections with them. */
@@ -38,10 +47,12 @@ export const make = (
   const protocols = Protocols.make()
   let alpns: ReadonlyArray<string> = []
   let handshakes = 0
+  const counts = { accepted: 0, refused: 0, ignored: 0, failed: 0 }
 
   const wrap = (native: Native.Connection): Connection => {
     const remote: Remote = { _tag: "Peer", id: idOf(native.remoteId()) }
-    const { connection, probe } = Connections.make(native, textOfAlpn(native.alpn()), remote, () => live.delete(native))
+    const ended = () => live.delete(native)
+    const { connection, probe } = Connections.make(native, textOfAlpn(native.alpn()), remote, maxStreams, ended)
     live.set(native, probe)
     return connection
   }
@@ -51,11 +62,18 @@ export const make = (
   const handshake = async (incoming: Native.Incoming): Promise<void> => {
     // A handshake under way has its place in the backlog.
     const full = handshakes >= Limits.handshakes || handshakes + accepted.length >= Limits.acceptBacklog
-    if (full) return incoming.refuse()
+    if (full) {
+      counts.refused++
+      return incoming.refuse()
+    }
     handshakes++
     try {
       const accepting = await incoming.accept()
       accepted.push(wrap(await accepting.connect()))
+      counts.accepted++
+    } catch {
+      // A peer that speaks none of our protocols, proves no key or goes away fails its own handshake and nothing else.
+      counts.failed++
     } finally {
       handshakes--
     }
@@ -64,7 +82,7 @@ export const make = (
     for (;;) {
       const incoming = await native.acceptNext()
       if (incoming === null) return
-      // A peer that speaks none of our protocols, proves no key or goes away fails its own handshake and nothing else.
+      // A refusal that does not get through is no news.
       handshake(incoming).catch(() => {})
     }
   }
@@ -76,12 +94,6 @@ export const make = (
   acceptLoop().then(ended, ended)
 
   // ---- dialing
-
-  /** Every way to the peer that we know. */
-  const waysTo = (peer: EndpointAddr.EndpointAddr | EndpointId.EndpointId): EndpointAddr.EndpointAddr => {
-    const given = typeof peer === "string" ? EndpointAddr.make(peer) : peer
-    return EndpointAddr.make(given.id, [...given.addrs, ...(book.lookup(given.id)?.addrs ?? [])])
-  }
 
   const dialOnce = (
     addr: EndpointAddr.EndpointAddr,
@@ -137,7 +149,7 @@ export const make = (
       const closeAll = Effect.sync(() => {
         for (const connection of dialed) connection.close(0n, [])
       })
-      return dial(waysTo(peer), offered, dialed).pipe(
+      return dial(Ways.to(peer, book), offered, dialed).pipe(
         Effect.timeoutOrElse({
           duration: connectTimeoutMs,
           orElse: () => Effect.fail(new Contract.ConnectTimeout({ timeoutMs: connectTimeoutMs }))
@@ -152,27 +164,28 @@ export const make = (
 
   const addr = (): EndpointAddr.EndpointAddr => {
     const known = native.addr()
-    const direct = known.directAddresses()
     const relay = known.relayUrl()
-    return EndpointAddr.make(id, [
-      ...(relay === null ? [] : relayWay(relay)),
-      // A machine without any network still has itself.
-      ...(direct.length > 0 ? direct : native.boundSockets().map(onThisMachine)).flatMap(ipWay)
-    ])
+    return Ways.own(id, {
+      relays: relay === null ? [] : [relay],
+      ips: known.directAddresses(),
+      bound: () => native.boundSockets()
+    })
   }
+  /** The binding tells of the relay that it is connected to, by the address, and of no other. */
+  const relays = () => EndpointAddr.relays(addr()).map((url) => ({ url, connected: true, error: undefined }))
 
   const endpoint = Contract.Endpoint.of({
     id,
-    backing: { name: "@number0/iroh", version: "1.1.0", severalAlpns: false },
+    backing: { name: Failure.packages.number0, version: "1.1.0", severalAlpns: false },
     addr,
     addrChanges: Stream.tick(Limits.pollIntervalMs).pipe(
       Stream.map(addr),
-      Stream.changesWith(sameAddr),
+      Stream.changesWith(Ways.sameAddr),
       Stream.interruptWhen(closed.await)
     ),
     setAlpns: (next) =>
       Effect.sync(() => {
-        if (closed.exit !== undefined || sameTexts(alpns, next)) return
+        if (closed.exit !== undefined || Ways.sameTexts(alpns, next)) return
         alpns = next
         native.setAlpns(next.map((alpn) => toNumbers([new TextEncoder().encode(alpn)])))
       }),
@@ -191,7 +204,22 @@ export const make = (
   const probe = () => {
     for (const ask of live.values()) ask()
   }
-  return { endpoint, probe }
+  const control = Control.of({
+    relays,
+    relayChanges: Stream.changesWith(Stream.map(endpoint.addrChanges, relays), (before, after) =>
+      Ways.sameTexts(
+        before.map(({ url }) => url),
+        after.map(({ url }) => url)
+      )
+    ),
+    setAdmission: () =>
+      Effect.fail(
+        new Failure.IrohError({ reason: new Failure.Unsupported({ backing: "number0", options: ["admission"] }) })
+      ),
+    incoming: () => ({ ...counts, pending: handshakes, waiting: accepted.length }),
+    metrics: () => ({})
+  })
+  return { endpoint, control, probe }
 }
 
 const closeWithScope = (connection: Connection): Effect.Effect<void, never, Scope.Scope> =>
@@ -201,18 +229,3 @@ const idOf = (native: Native.EndpointId): EndpointId.EndpointId =>
   Result.getOrThrow(EndpointId.fromBytes(fromNumbers(native.toBytes())))
 
 const textOfAlpn = (bytes: ReadonlyArray<number>): string => new TextDecoder().decode(fromNumbers(bytes))
-
-const relayWay = (url: string): ReadonlyArray<TransportAddr.Relay> =>
-  Result.match(RelayUrl.parse(url), { onSuccess: (parsed) => [TransportAddr.relay(parsed)], onFailure: () => [] })
-
-const ipWay = (text: string): ReadonlyArray<TransportAddr.Ip> =>
-  Result.match(TransportAddr.parseIp(text), { onSuccess: (way) => [way], onFailure: () => [] })
-
-const onThisMachine = (socket: string): string =>
-  socket.replace(/^0\.0\.0\.0:/, "127.0.0.1:").replace(/^\[::\]:/, "[::1]:")
-
-const sameAddr = (before: EndpointAddr.EndpointAddr, after: EndpointAddr.EndpointAddr): boolean =>
-  sameTexts(before.addrs.map(TransportAddr.format), after.addrs.map(TransportAddr.format))
-
-const sameTexts = (before: ReadonlyArray<string>, after: ReadonlyArray<string>): boolean =>
-  before.length === after.length && before.every((text, index) => text === after[index])
