@@ -20,8 +20,8 @@ export interface Irl {
   readonly child: ChildProcess
   readonly stdout: () => string
   readonly stderr: () => string
-  /** Waits until the text that was written so far matches; fails when the process ends first. */
-  readonly sees: (stream: "stdout" | "stderr", pattern: RegExp) => Promise<RegExpExecArray>
+  /** Waits until the text that was written so far, behind its first `from` letters, matches; fails when the process ends first. */
+  readonly sees: (stream: "stdout" | "stderr", pattern: RegExp, from?: number) => Promise<RegExpExecArray>
   readonly ended: Promise<Ended>
   readonly kill: (signal: NodeJS.Signals) => void
 }
@@ -69,10 +69,10 @@ export const irl = (args: ReadonlyArray<string>, options: Options = {}): Irl => 
       resolve(end)
     })
   })
-  const sees = (stream: "stdout" | "stderr", pattern: RegExp) =>
+  const sees = (stream: "stdout" | "stderr", pattern: RegExp, from = 0) =>
     new Promise<RegExpExecArray>((resolve, reject) => {
       const look = () => {
-        const match = pattern.exec(stream === "stdout" ? stdout : stderr)
+        const match = pattern.exec((stream === "stdout" ? stdout : stderr).slice(from))
         if (match === null && end === undefined) return
         watchers.delete(look)
         if (match !== null) resolve(match)

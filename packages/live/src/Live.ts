@@ -3,7 +3,6 @@
  * with the Moq actor, so the same program runs on real iroh and in the simulator.
  */
 import { format as formatClose } from "@effect-live/endpoint/Close"
-import type { Path } from "@effect-live/endpoint/Connection"
 import { ConnectError, Endpoint } from "@effect-live/endpoint/Endpoint"
 import type { EndpointAddr } from "@effect-live/endpoint/EndpointAddr"
 import { EndpointId, fmtShort } from "@effect-live/endpoint/EndpointId"
@@ -14,8 +13,9 @@ import * as RemoteBroadcast from "@effect-live/media/RemoteBroadcast"
 import type { BroadcastConsumer } from "@effect-live/moq/Broadcast"
 import * as Moq from "@effect-live/moq/Moq"
 import * as MoqPath from "@effect-live/moq/Path"
-import type { Session } from "@effect-live/moq/Session"
+import type { Peer } from "@effect-live/moq/Peer"
 import { Clock, type Config, Context, Effect, Fiber, Layer, Schema, type Scope, Stream } from "effect"
+import * as Traffic from "./internal/Traffic.ts"
 import * as Limits from "./Limits.ts"
 import * as LiveTicket from "./LiveTicket.ts"
 import type { Closed, Statistics, Subscription } from "./Subscription.ts"
@@ -98,7 +98,7 @@ export class Live extends Context.Service<
     readonly unpublish: (name: string) => Effect.Effect<void>
     /**
      * Opens the broadcast of a ticket, or a name at an address or id. Succeeds once the publisher has it, and fails within
-     * `Limits.subscribeTimeoutMs` otherwise. Subscriptions to one peer share a session.
+     * `Limits.subscribeTimeoutMs` otherwise. Subscriptions to one peer share a session, which survives the loss of its connection.
      */
     readonly subscribe: {
       (ticket: LiveTicket.LiveTicket): Effect.Effect<Subscription, SubscribeError, Scope.Scope>
@@ -133,9 +133,9 @@ const make = Effect.fnUntraced(function* (limits: Limits.Limits) {
     return ticket
   })
 
-  const subscribeTo = Effect.fn("Live.subscribe")(function* (peer: EndpointAddr | EndpointId, rawName: string) {
+  const subscribeTo = Effect.fn("Live.subscribe")(function* (to: EndpointAddr | EndpointId, rawName: string) {
     const name = MoqPath.normalize(rawName)
-    const id = typeof peer === "string" ? peer : peer.id
+    const id = typeof to === "string" ? to : to.id
     const fail = (reason: SubscribeError["reason"]) => new SubscribeError({ peer: id, name, reason })
     if (open >= limits.subscriptions) return yield* fail(new TooManySubscriptions({ limit: limits.subscriptions }))
     open++
@@ -151,41 +151,39 @@ const make = Effect.fnUntraced(function* (limits: Limits.Limits) {
           orElse: () => Effect.fail(fail(otherwise()))
         })
       )
-    const session = yield* moq.connect(peer).pipe(
+    const peer = yield* moq.connect(to).pipe(
       Effect.mapError(({ reason }) =>
         fail(reason._tag === "ConnectError" ? new Unreachable({ cause: reason }) : reason)
       ),
       (connecting) => within(connecting, () => new NoAnswer({ timeoutMs }))
     )
-    const consumer = session.consume(name)
-    const closed = yield* Effect.forkScoped(end(session, consumer), { startImmediately: true })
+    const consumer = peer.consume(name)
+    const closed = yield* Effect.forkScoped(end(peer, consumer), { startImmediately: true })
     const opening = within(
       Effect.mapError(RemoteBroadcast.make(consumer), (cause) => fail(whyNot(cause))),
       () => new NoAnswer({ timeoutMs })
     )
     const announcement = within(
-      Effect.mapError(announced(session, name), (close) => fail(new ConnectionEnded({ close }))),
-      () => new NotAnnounced({ announced: session.announcedNow(), timeoutMs })
+      Effect.mapError(announced(peer, name), (close) => fail(new ConnectionEnded({ close }))),
+      () => new NotAnnounced({ announced: peer.announcedNow(), timeoutMs })
     )
     // Asked for at once: most broadcasts are there when their ticket is opened, and that saves waiting for the announcement.
     const broadcast = yield* Effect.catchIf(opening, isNotThere, () => Effect.andThen(announcement, opening))
-    const before = totals(session.connection.paths())
-    const statistics = Effect.map(Clock.currentTimeMillis, (nowMs): Statistics => {
-      const paths = session.connection.paths()
-      const now = totals(paths)
-      return {
-        ageMs: nowMs - startedMs,
-        rttMs: paths.find((path) => path.selected)?.rttMs,
-        receivedBytes: now.receivedBytes - before.receivedBytes,
-        sentBytes: now.sentBytes - before.sentBytes,
-        lostPackets: now.lostPackets - before.lostPackets
-      }
-    })
+    const traffic = Traffic.since(peer.connection)
+    yield* Effect.forkScoped(Stream.runForEach(peer.connectivityChanges, () => Effect.sync(traffic)))
+    const statistics = Effect.map(Clock.currentTimeMillis, (nowMs): Statistics => ({
+      ageMs: nowMs - startedMs,
+      rttMs: peer
+        .connection()
+        .paths()
+        .find((path) => path.selected)?.rttMs,
+      ...traffic()
+    }))
     return {
       name,
       broadcast,
-      session,
-      paths: () => session.connection.paths(),
+      peer,
+      paths: () => peer.connection().paths(),
       statistics,
       closed: Fiber.join(closed)
     } satisfies Subscription
@@ -216,29 +214,19 @@ const whyNot = (cause: RemoteBroadcast.RemoteBroadcastError): ConnectionEnded | 
 }
 
 /** Waits until the peer announces the path; fails with how the session ended if that comes first. */
-const announced = (session: Session, path: string): Effect.Effect<void, string> =>
-  session.announced(path).pipe(
+const announced = (peer: Peer, path: string): Effect.Effect<void, string> =>
+  peer.announced(path).pipe(
     Stream.filter((each) => each.path === path && each.active),
     Stream.runHead,
     Effect.flatMap((head) =>
-      head._tag === "Some" ? Effect.void : Effect.flatMap(session.closed, (close) => Effect.fail(formatClose(close)))
+      head._tag === "Some" ? Effect.void : Effect.flatMap(peer.closed, (close) => Effect.fail(formatClose(close)))
     )
   )
 
 /** Waits for the end, watching from now on: a broadcast that has ended and comes back is another one. */
-const end = (session: Session, consumer: BroadcastConsumer): Effect.Effect<Closed> => {
-  const lost = Effect.map(session.closed, (close): Closed => ({ _tag: "Lost", close }))
+const end = (peer: Peer, consumer: BroadcastConsumer): Effect.Effect<Closed> => {
+  const lost = Effect.map(peer.closed, (close): Closed => ({ _tag: "Lost", close }))
   // A session that ends ends its broadcasts too: then the session is what happened.
   const ended = Effect.flatMap(consumer.closed, (how) => Effect.raceFirst(lost, Effect.as(Effect.yieldNow, how)))
   return Effect.raceFirst(lost, ended)
-}
-
-const totals = (paths: ReadonlyArray<Path>) => {
-  const sum = { receivedBytes: 0, sentBytes: 0, lostPackets: 0 }
-  for (const path of paths) {
-    sum.receivedBytes += path.receivedBytes
-    sum.sentBytes += path.sentBytes
-    sum.lostPackets += path.lostPackets
-  }
-  return sum
 }

@@ -1,7 +1,9 @@
 import { run, SimNetwork } from "@effect-live/endpoint/testing/SimNetwork"
 import * as SimNet from "@effect-live/endpoint/testing/SimNetwork"
 import * as EndpointAddr from "@effect-live/endpoint/EndpointAddr"
+import { End } from "@effect-live/endpoint/Stream"
 import * as LocalBroadcast from "@effect-live/media/LocalBroadcast"
+import * as ErrorCode from "@effect-live/moq/ErrorCode"
 import * as Simulation from "@effect-live/sim/Simulation"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Exit, Fiber, Result, Scope } from "effect"
@@ -72,7 +74,7 @@ describe("publish and subscribe", () => {
         const byTicket = yield* viewer.subscribe(ticket)
         const byName = yield* viewer.subscribe(network.addr("publisher"), "/room//ada/")
         assert.strictEqual(byName.name, "room/ada")
-        assert.strictEqual(byName.session, byTicket.session)
+        assert.strictEqual(byName.peer, byTicket.peer)
         assert.strictEqual(byTicket.paths()[0]?.kind, "simulated")
         const { ageMs, receivedBytes, rttMs } = yield* byTicket.statistics
         assert.isAtLeast(receivedBytes, 0)
@@ -153,6 +155,61 @@ describe("a publisher that is gone", () => {
         yield* network.crash("publisher")
         const how = yield* closed
         assert.deepStrictEqual(how, { _tag: "Lost", close: { _tag: "IdleTimeout" } })
+      }),
+      { seed: 1 }
+    )
+  )
+
+  it.effect("its connection is lost: the subscription goes on with the next one, and counts on", () =>
+    run(
+      Effect.gen(function* () {
+        const network = yield* SimNetwork
+        const publisher = yield* liveOn("publisher")
+        const viewer = yield* liveOn("viewer")
+        const local = yield* LocalBroadcast.fromImport(source(count), { loop: true })
+        const ticket = yield* publisher.publish("show", local)
+        const { broadcast, closed, peer, statistics } = yield* viewer.subscribe(ticket)
+        const rendition = yield* broadcast.rendition("audio/opus")
+        yield* Effect.sleep("1 second")
+        const first = peer.connection()
+        const ended = yield* Effect.forkScoped(closed)
+        network.partition([["publisher"], ["viewer"]])
+        yield* Effect.sleep("35 seconds")
+        assert.strictEqual(peer.connectivity()._tag, "Reconnecting")
+        const before = yield* statistics
+        network.heal()
+        yield* Effect.sleep("15 seconds")
+        assert.strictEqual(peer.connectivity()._tag, "Connected")
+        assert.notStrictEqual(peer.connection(), first)
+        const after = yield* statistics
+        assert.isAbove(after.receivedBytes, before.receivedBytes)
+        assert.isUndefined(ended.pollUnsafe())
+        for (let samples = 0; samples < 100;) if ((yield* rendition.next) !== End) samples++
+      }),
+      { seed: 1 }
+    )
+  )
+
+  it.effect("it was restarted: the subscription ends with a reason, and another one gets what there is now", () =>
+    run(
+      Effect.gen(function* () {
+        const network = yield* SimNetwork
+        const viewer = yield* liveOn("viewer")
+        const life = Effect.gen(function* () {
+          const scope = yield* Scope.make()
+          const publisher = yield* Scope.provide(liveOn("publisher"), scope)
+          const local = yield* LocalBroadcast.fromImport(source(count), { loop: true })
+          return { scope, ticket: yield* Scope.provide(publisher.publish("show", local), scope) }
+        })
+        const { scope, ticket } = yield* life
+        const { closed } = yield* viewer.subscribe(ticket)
+        yield* network.crash("publisher")
+        yield* Scope.close(scope, Exit.void)
+        yield* life
+        assert.deepStrictEqual(yield* closed, { _tag: "Aborted", code: ErrorCode.dropped })
+        const { broadcast } = yield* viewer.subscribe(ticket)
+        const rendition = yield* broadcast.rendition("audio/opus")
+        assert.notStrictEqual(yield* rendition.next, End)
       }),
       { seed: 1 }
     )

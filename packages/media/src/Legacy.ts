@@ -21,13 +21,8 @@ export const encode = (ptsUs: number, payload: Uint8Array): Uint8Array => {
   return frame
 }
 
-/** As `encode`, behind its own size as a QUIC varint: what `GroupProducer.writeEncoded` keeps, with one copy of the payload. */
-export const encodeSized = (ptsUs: number, payload: Uint8Array): Uint8Array => {
-  const sizeBytes = Varint.size(ptsUs) + payload.length
-  const encoded = new Uint8Array(Varint.size(sizeBytes) + sizeBytes)
-  encoded.set(payload, Varint.write(encoded, Varint.write(encoded, 0, sizeBytes), ptsUs))
-  return encoded
-}
+/** What `encode` puts before the payload. */
+export const prefix = (ptsUs: number): Uint8Array => encode(ptsUs, nothing)
 
 /** Time and payload of a frame. Longer varints than needed are read. The payload is a view. */
 export const decode = (frame: Uint8Array): LegacyFrame | DecodeError => {
@@ -36,3 +31,5 @@ export const decode = (frame: Uint8Array): LegacyFrame | DecodeError => {
   const expected = ptsUs === Varint.NeedMore ? "a whole varint" : "a time up to 2^53 - 1 µs"
   return new DecodeError({ offset: 0, expected })
 }
+
+const nothing = new Uint8Array(0)

@@ -33,14 +33,8 @@ export const waitMs = 3_000
 /** How long a broadcast whose file has ended stays for subscribers that have not read all of it, in milliseconds. */
 export const flushMs = 10_000
 
-/** Groups that arrived early and are held for an older one of the same rendition. */
-export const reorderGroups = 256
-
-/** Bytes of one rendition that wait for their reader; the oldest groups are given up first. */
-export const readAheadBytes = 64 * 1024 * 1024
-
-/** Media time that newer groups may be ahead before a missing or unfinished one is given up, in microseconds. */
-export const reorderUs = 3_000_000
+/** How long newer groups of a rendition wait for one that is missing or unfinished before it is given up, in milliseconds. */
+export const reorderMs = 3_000
 
 /** How long a recording waits for the first sample of a rendition before it goes on without it, in milliseconds. */
 export const firstSampleMs = 5_000

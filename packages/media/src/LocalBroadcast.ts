@@ -123,7 +123,7 @@ class TrackWriter {
 
   constructor(info: TrackInfo) {
     this.#kind = info.kind
-    this.track = Track.make(info.name, { priority: info.kind === "video" ? 1 : 2 })
+    this.track = Track.make(info.name, { priority: info.kind === "video" ? 1 : 2, timescale: 1_000_000 })
   }
 
   /** `skipped`: before the first key frame nothing can be decoded. `ended`: nobody is to get more. */
@@ -135,7 +135,7 @@ class TrackWriter {
       this.#groupStartUs = sample.ptsUs
     }
     if (this.#group === undefined) return this.track.ended ? "ended" : "skipped"
-    return this.#group.writeEncoded(Legacy.encodeSized(sample.ptsUs, sample.data))
+    return this.#group.write([Legacy.prefix(sample.ptsUs), sample.data], sample.ptsUs)
   }
 
   finish(): void {

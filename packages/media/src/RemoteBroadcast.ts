@@ -5,17 +5,16 @@
 import { Blocked, End } from "@effect-live/endpoint/Stream"
 import type { BroadcastConsumer, Ended, SubscribeError } from "@effect-live/moq/Broadcast"
 import * as Broadcast from "@effect-live/moq/Broadcast"
-import { type GroupConsumer, GroupError } from "@effect-live/moq/Group"
+import * as Frames from "@effect-live/moq/Frames"
 import { type TrackConsumer, TrackError } from "@effect-live/moq/Track"
-import { Deferred, Effect, Latch, Option, Result, Schema, type Scope, Stream, SubscriptionRef } from "effect"
+import { DecodeError } from "@effect-live/wire/DecodeError"
+import { Deferred, Effect, Option, Result, Schema, type Scope, Stream, SubscriptionRef } from "effect"
 import * as Catalog from "./Catalog.ts"
 import * as Codec from "./Codec.ts"
 import { compact } from "./internal/compact.ts"
-import { type Gap, OrderedGroups } from "./internal/OrderedGroups.ts"
+import * as Legacy from "./Legacy.ts"
 import * as Limits from "./Limits.ts"
 import type { Sample, TrackInfo } from "./Sample.ts"
-
-export type { Gap, GapReason } from "./internal/OrderedGroups.ts"
 
 /** The broadcast has no catalog that can be had. */
 export class NoCatalog extends Schema.TaggedError<NoCatalog>()("NoCatalog", { problem: Schema.String }) {}
@@ -55,6 +54,17 @@ export class RemoteBroadcastError extends Schema.TaggedError<RemoteBroadcastErro
 export interface CatalogState extends Catalog.Decoded {
   /** A newer document could not be read, for this reason, and was passed over. */
   readonly problem?: Catalog.CatalogError
+}
+
+/** Why samples are missing: as in `Frames`, or because of a frame that is not in the legacy container. */
+export type GapReason = Frames.Reason | "malformed"
+
+/** So many groups, from this one on, are missing or incomplete here. The next sample begins a group. */
+export interface Gap {
+  readonly _tag: "Gap"
+  readonly sequence: number
+  readonly groups: number
+  readonly reason: GapReason
 }
 
 /** What a reader of a rendition gets. */
@@ -183,35 +193,21 @@ const readCatalogs = (
   reject: (problem: Catalog.CatalogError) => Effect.Effect<unknown>
 ): Effect.Effect<string, TrackError> =>
   Effect.gen(function* () {
-    let group: GroupConsumer | undefined
+    // Older groups say what was true before; a lagging reader only wants the newest anyway.
+    const frames = Frames.reader(track, { _tag: "Latest" })
     let decoder = new Catalog.GroupDecoder()
-    let newest = -1
+    let sequence: number | undefined
     for (;;) {
-      const next = track.tryNext()
-      if (next instanceof TrackError) return yield* next
-      if (next !== Blocked && next !== End) {
-        // Older groups that arrive late say what was true before; a lagging reader only wants the newest anyway.
-        if ("sequence" in next && next.sequence > newest) {
-          group = next
-          newest = next.sequence
-          decoder = new Catalog.GroupDecoder()
-        }
-        continue
-      }
-      const frame = group?.tryRead() ?? End
-      if (frame instanceof Uint8Array) {
-        const decoded = decoder.decode(frame)
-        if (Result.isSuccess(decoded)) yield* accept(decoded.success)
-        else {
-          yield* reject(decoded.failure)
-          group = undefined
-        }
-      } else if (frame === Blocked && group !== undefined) {
-        yield* next === End ? group.readable : Effect.raceFirst(track.readable, group.readable)
-      } else {
-        if (frame instanceof GroupError || frame === End) group = undefined
-        if (next === End) return "its track ended"
-        yield* track.readable
+      const next = yield* frames.next
+      if (next === End) return "its track ended"
+      if (next._tag === "Lagged") continue
+      if (next.sequence !== sequence) decoder = new Catalog.GroupDecoder()
+      sequence = next.sequence
+      const decoded = decoder.decode(next.payload)
+      if (Result.isSuccess(decoded)) yield* accept(decoded.success)
+      else {
+        yield* reject(decoded.failure)
+        frames.leave()
       }
     }
   })
@@ -229,63 +225,37 @@ const openRendition = (
       return yield* new RemoteBroadcastError({ reason: new Elsewhere({ name, broadcast: elsewhere }) })
     }
     const track = yield* subscribe(broadcast, name, info.kind === "video" ? 1 : 2)
-    const groups = new OrderedGroups(Limits)
-    const changed = Latch.makeUnsafe(false)
-    yield* Effect.forkScoped(pumpTrack(track, groups, changed), { startImmediately: true })
-    const tryNext = (): Event | Blocked | End | TrackError => {
-      changed.closeUnsafe()
-      const next = groups.next()
-      if (next === Blocked || next === End || next instanceof TrackError || next._tag === "Gap") return next
-      const { index, payload: data, ptsUs, sequence } = next
-      const key = info.kind === "audio" || index === 0
-      return { _tag: "Sample", sequence, index, sample: { track: name, ptsUs, key, data, durationUs: 0 } }
+    const frames = Frames.reader(track, { _tag: "InOrder", latencyMs: Limits.reorderMs })
+    let lostGroups = 0
+    let sequence: number | undefined
+    let index = 0
+    const gap = (sequence: number, groups: number, reason: GapReason): Gap => {
+      lostGroups += groups
+      return { _tag: "Gap", sequence, groups, reason }
     }
+    const tryNext = (): Event | Blocked | End | TrackError => {
+      for (;;) {
+        const next = frames.tryNext()
+        if (next === Blocked || next === End || next instanceof TrackError) return next
+        if (next._tag === "Lagged") return gap(next.sequence, next.groups, next.reason)
+        const frame = Legacy.decode(next.payload)
+        if (frame instanceof DecodeError) {
+          frames.leave()
+          return gap(next.sequence, 1, "malformed")
+        }
+        if (next.sequence !== sequence) index = 0
+        sequence = next.sequence
+        if (frame.payload.length === 0) continue // a marker
+        const key = info.kind === "audio" || index === 0
+        const sample = { track: name, ptsUs: frame.ptsUs, key, data: frame.payload, durationUs: 0 }
+        return { _tag: "Sample", sequence, index: index++, sample }
+      }
+    }
+    const { readable } = frames
     const next: Rendition["next"] = Effect.suspend(() => {
       const event = tryNext()
-      if (event === Blocked) return Effect.andThen(changed.await, next)
+      if (event === Blocked) return Effect.andThen(readable, next)
       return event instanceof TrackError ? Effect.fail(event) : Effect.succeed(event)
     })
-    return { info, tryNext, readable: changed.await, next, lostGroups: () => groups.lost }
-  })
-
-/** One fiber for the track and one for each open group; frames go straight into `groups`. */
-const pumpTrack = (
-  track: TrackConsumer,
-  groups: OrderedGroups,
-  changed: Latch.Latch
-): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.gen(function* () {
-    for (;;) {
-      const next = track.tryNext()
-      if (next === Blocked) {
-        yield* track.readable
-        continue
-      }
-      if (next === End || next instanceof TrackError) {
-        groups.endTrack(next)
-        changed.openUnsafe()
-        return
-      }
-      if ("sequence" in next) {
-        if (groups.begin(next.sequence)) {
-          yield* Effect.forkScoped(pumpGroup(next, groups, changed), { startImmediately: true })
-        }
-      } else {
-        groups.lagged(next.groups)
-        changed.openUnsafe()
-      }
-    }
-  })
-
-const pumpGroup = (group: GroupConsumer, groups: OrderedGroups, changed: Latch.Latch): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    for (;;) {
-      const frame = group.tryRead()
-      if (frame === Blocked) return Effect.andThen(group.readable, pumpGroup(group, groups, changed))
-      const goesOn = frame instanceof Uint8Array && groups.push(group.sequence, frame)
-      if (frame === End) groups.end(group.sequence)
-      else if (frame instanceof GroupError) groups.reset(group.sequence)
-      changed.openUnsafe() // runs the reader inside: only once everything is in its place
-      if (!goesOn) return Effect.void
-    }
+    return { info, tryNext, readable, next, lostGroups: () => lostGroups }
   })

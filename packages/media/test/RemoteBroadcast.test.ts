@@ -1,12 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Blocked, End } from "@effect-live/endpoint/Stream"
+import { End } from "@effect-live/endpoint/Stream"
 import { Catalog, Legacy, LocalBroadcast, RemoteBroadcast, type Sample } from "@effect-live/media"
 import * as Broadcast from "@effect-live/moq/Broadcast"
 import * as Track from "@effect-live/moq/Track"
 import * as Simulation from "@effect-live/sim/Simulation"
 import { Effect, Exit, Fiber, type Scope, Stream } from "effect"
-import fc from "fast-check"
-import { OrderedGroups } from "../src/internal/OrderedGroups.ts"
 import { audioName, memory, samplesFor, videoName } from "./broadcast.ts"
 
 const simulated = <A, E>(program: Effect.Effect<A, E, Scope.Scope>) =>
@@ -208,7 +206,8 @@ describe("a rendition", () => {
           "1.0k@2",
           "reset 1+1",
           "malformed 2+1",
-          "missing 3+2",
+          "missing 3+1",
+          "late 4+1",
           "5.0k@5",
           "5.1@7",
           "6.0k@20000000"
@@ -230,79 +229,4 @@ describe("a rendition", () => {
       })
     )
   )
-})
-
-const numbered = (sequence: number, index: number) =>
-  Legacy.encode(sequence * 1_000 + index, Uint8Array.of(sequence, index))
-
-describe("groups in order", () => {
-  const bounds = { reorderUs: 1_000_000, reorderGroups: 16, readAheadBytes: 1_000 }
-
-  it("whatever the order of arrival, everything comes out once and in order", () => {
-    const steps = fc.array(fc.tuple(fc.nat(5), fc.nat()), { maxLength: 80 })
-    fc.assert(
-      fc.property(steps, (order) => {
-        const groups = new OrderedGroups(bounds)
-        const sent = Array.from({ length: 6 }, () => 0)
-        const out: Array<string> = []
-        const drain = () => {
-          for (let next = groups.next(); next !== Blocked; next = groups.next()) {
-            if (next === End || next instanceof Track.TrackError) return
-            out.push(next._tag === "Frame" ? `${next.sequence}.${next.index}` : `gap ${next.sequence}`)
-          }
-        }
-        groups.begin(0)
-        groups.push(0, numbered(0, 0))
-        sent[0] = 1
-        drain()
-        for (const [sequence, extra] of order) {
-          if (sent[sequence] === 0) groups.begin(sequence)
-          if ((sent[sequence] ?? 9) < 3) {
-            groups.push(sequence, numbered(sequence, sent[sequence] ?? 0))
-            sent[sequence] = (sent[sequence] ?? 0) + 1
-          }
-          if (extra % 3 === 0) drain()
-        }
-        for (let sequence = 0; sequence < 6; sequence++) {
-          if (sent[sequence] === 0) groups.begin(sequence)
-          for (let index = sent[sequence] ?? 0; index < 3; index++) groups.push(sequence, numbered(sequence, index))
-          groups.end(sequence)
-        }
-        groups.endTrack(End)
-        drain()
-        const all = Array.from({ length: 6 }, (_, sequence) => [0, 1, 2].map((index) => `${sequence}.${index}`)).flat()
-        assert.deepStrictEqual(out, all)
-        assert.strictEqual(groups.next(), End)
-      })
-    )
-  })
-
-  it("a missing group is waited for, until newer ones are a second ahead or too many", () => {
-    const groups = new OrderedGroups(bounds)
-    groups.begin(0)
-    groups.push(0, Legacy.encode(0, Uint8Array.of(1)))
-    groups.end(0)
-    groups.next()
-    groups.begin(2)
-    groups.push(2, Legacy.encode(999_999, Uint8Array.of(1)))
-    assert.strictEqual(groups.next(), Blocked)
-    groups.push(2, Legacy.encode(1_000_000, Uint8Array.of(1)))
-    assert.deepStrictEqual(groups.next(), { _tag: "Gap", sequence: 1, groups: 1, reason: "missing" })
-    assert.isFalse(groups.begin(1))
-    assert.strictEqual(groups.lost, 1)
-  })
-
-  it("gives the oldest groups up when its reader leaves too many bytes, and says how many", () => {
-    const groups = new OrderedGroups(bounds)
-    for (let sequence = 0; sequence < 12; sequence++) {
-      groups.begin(sequence)
-      groups.push(sequence, Legacy.encode(sequence, new Uint8Array(100)))
-      groups.end(sequence)
-    }
-    const first = groups.next()
-    assert.deepStrictEqual(first, { _tag: "Gap", sequence: 0, groups: 6, reason: "lagged" })
-    const next = groups.next()
-    assert(typeof next === "object" && "_tag" in next && next._tag === "Frame")
-    assert.strictEqual(next.sequence, 6)
-  })
 })

@@ -5,6 +5,7 @@
 import { Close } from "@effect-live/endpoint/Close"
 import { Effect, Schema, type Scope } from "effect"
 import * as ErrorCode from "./ErrorCode.ts"
+import type { GroupConsumer } from "./Group.ts"
 import { Signal } from "./internal/Signal.ts"
 import * as Limits from "./Limits.ts"
 import * as Track from "./Track.ts"
@@ -21,17 +22,40 @@ export class NoAnswer extends Schema.TaggedError<NoAnswer>()("NoAnswer", { timeo
 export class SessionEnded extends Schema.TaggedError<SessionEnded>()("SessionEnded", { close: Close }) {}
 /** A limit of this side was reached: `limit` is its name in `Limits`. */
 export class LimitReached extends Schema.TaggedError<LimitReached>()("LimitReached", { limit: Schema.String }) {}
+/** The publisher says goodbye and takes nothing new; it can be had at `uri`, or, when that is empty, by dialing again. */
+export class GoingAway extends Schema.TaggedError<GoingAway>()("GoingAway", { uri: Schema.String }) {}
+/** This version of moq-lite, agreed with the publisher, cannot fetch. */
+export class Unsupported extends Schema.TaggedError<Unsupported>()("Unsupported", { version: Schema.String }) {}
 
 export class SubscribeError extends Schema.TaggedError<SubscribeError>()("SubscribeError", {
   track: Schema.String,
-  reason: Schema.Union([NotFound, BroadcastEnded, Refused, NoAnswer, SessionEnded, LimitReached])
+  reason: Schema.Union([
+    NotFound,
+    BroadcastEnded,
+    Refused,
+    NoAnswer,
+    SessionEnded,
+    LimitReached,
+    GoingAway,
+    Unsupported
+  ])
 }) {}
 
 /** How a broadcast ended. */
 export type Ended = { readonly _tag: "Finished" } | { readonly _tag: "Aborted"; readonly code: number }
 
+/** What is wanted of a track. The publisher of a remote one is told all of it; from a local one it comes at once anyway. */
 export interface SubscribeOptions extends Track.ConsumeOptions {
   /** 0 to 255, higher is more urgent; 0 by default. */
+  readonly priority?: number
+  /** How old a group that is not the newest may be before it is not worth sending any more; `Limits.retention.ageMs` without it. */
+  readonly maxLatencyMs?: number
+  /** Whether older groups go before newer ones when there is no room for both; false by default. */
+  readonly ordered?: boolean
+}
+
+export interface FetchOptions {
+  /** As of a subscription. */
   readonly priority?: number
 }
 
@@ -42,6 +66,15 @@ export interface BroadcastConsumer {
     track: string,
     options?: SubscribeOptions
   ) => Effect.Effect<Track.TrackConsumer, SubscribeError, Scope.Scope>
+  /**
+   * One group of a track, by its sequence number. `NotFound`: the publisher does not have it (any more); `Unsupported`: the
+   * publisher's version knows only subscriptions.
+   */
+  readonly fetch: (
+    track: string,
+    sequence: number,
+    options?: FetchOptions
+  ) => Effect.Effect<GroupConsumer, SubscribeError>
   /** Waits for the end of the broadcast. Open subscriptions may outlive it. */
   readonly closed: Effect.Effect<Ended>
 }
@@ -66,6 +99,15 @@ export class BroadcastProducer {
         }),
         (consumer) => Effect.sync(() => consumer.close())
       ),
+    fetch: (track, sequence) =>
+      Effect.suspend(() => {
+        const found = this.lookup(track)
+        const reason = found instanceof Track.TrackProducer ? new NotFound({}) : found
+        const group = found instanceof Track.TrackProducer ? found.group(sequence) : undefined
+        return group === undefined
+          ? Effect.fail(new SubscribeError({ track, reason }))
+          : Effect.succeed(group.consume())
+      }),
     closed: Effect.map(
       this.#signal.wait(() => this.#ended !== undefined),
       () => this.#ended ?? { _tag: "Finished" }

@@ -3,6 +3,7 @@
  * travel on raw QUIC: in the range that WebTransport over HTTP/3 uses, though no HTTP/3 is spoken. Codes of a session's close
  * travel as they are.
  */
+import * as StreamCode from "@effect-live/endpoint/StreamCode"
 
 /** A normal end: nobody wants the rest. */
 export const cancel = 0
@@ -36,9 +37,10 @@ export const closed = 25
 export const lagged = 26
 /** A frame above `Limits.maxFrameBytes`. */
 export const frameTooLarge = 27
-
 /** No route to the broadcast (relays). */
 export const unroutable = 30
+/** Given up because the budget for kept groups was reached. */
+export const evicted = 31
 
 /** An application's own error `n`, 0 to 65,535. */
 export const application = (n: number): number => 64 + n
@@ -74,22 +76,15 @@ const names: ReadonlyMap<number, string> = new Map([
   [frameTooLarge, "frame too large"],
   [29, "timestamp mismatch"],
   [unroutable, "unroutable"],
-  [31, "evicted"]
+  [evicted, "evicted"]
 ])
 
-const first = 0x52e4a40fa8db
-const last = 0x52e5ac983162
-
-/** A code of 0 to 2^32 - 1 as a stream code of raw QUIC. */
-export const toStream = (code: number): number => first + code + Math.floor(code / 30)
+/** A code of 0 to 2^32 - 1 as a stream code of QUIC. */
+export const toStream = (code: number): number => StreamCode.toQuic(code)
 
 /**
- * The moq-lite code of a stream code of raw QUIC. Raw 0 is what a peer sends whose stream was dropped: cancel. Outside the range,
- * and for the values that are reserved inside it: a transport failure without a code of its own.
+ * The moq-lite code of a stream code of QUIC. Raw 0 is what a peer sends whose stream was dropped: cancel. Outside the range, and
+ * for the values that are reserved inside it: a transport failure without a code of its own.
  */
-export const fromStream = (quicCode: number): number => {
-  if (quicCode === 0) return cancel
-  const offset = quicCode - first
-  if (offset < 0 || quicCode > last || offset % 31 === 30) return transport
-  return offset - Math.floor(offset / 31)
-}
+export const fromStream = (quicCode: number): number =>
+  quicCode === 0 ? cancel : (StreamCode.fromQuic(quicCode) ?? transport)

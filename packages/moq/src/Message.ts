@@ -1,32 +1,70 @@
 /**
- * The messages of moq-lite as values, the same for every version (moq-lite section 3), and the pieces that a version's codecs are
- * put together from. Which bytes a version uses for them is said in `Version.ts`.
+ * The messages of moq-lite as values, the same for every version (moq-lite section 3). Those that have one layout in every version
+ * that has them have it here; for the others `Version.ts` says which bytes a version uses.
  */
 import type { DecodeError } from "@effect-live/wire/DecodeError"
-import { decode as decodeWire, type Reader } from "@effect-live/wire/Reader"
+import { decode as decodeWire, Reader } from "@effect-live/wire/Reader"
 import * as Varint from "@effect-live/wire/Varint"
-import { encode as encodeWire, type Writer } from "@effect-live/wire/Writer"
+import { encode as encodeWire } from "@effect-live/wire/Writer"
 import type { Result } from "effect"
+import { byte, type Codec, flag, integer, name, path, struct, wide } from "./internal/fields.ts"
 import * as Limits from "./Limits.ts"
-import * as Path from "./Path.ts"
 
-/** First varint of a stream (section 3.2). */
-export const StreamType = { announce: 1, subscribe: 2, fetch: 3, probe: 4, goaway: 5, group: 0 } as const
+export type { Codec } from "./internal/fields.ts"
+
+/** First varint of a stream (section 3.2): bidirectional ones, then the two that go one way. */
+export const StreamType = {
+  announce: 1,
+  subscribe: 2,
+  fetch: 3,
+  probe: 4,
+  goaway: 5,
+  track: 6,
+  group: 0,
+  setup: 1
+} as const
 
 /** Up to 2^62 - 1; a number wherever it fits. */
 export type SubscribeId = number | bigint
 
+/**
+ * Names a process that a broadcast passed. 0: one that is not named. Our own are 1 to 2^53 - 1, those of others anything up to
+ * 2^62 - 1: a number wherever it fits, so that equal ids are `===`.
+ */
+export type HopId = number | bigint
+
+/** What a peer says of itself before anything else. */
+export interface Setup {
+  /** Whether it answers Probe streams: 0 no, 1 with what it measures, 2 and pads to find out more. */
+  readonly probe: 0 | 1 | 2
+  /** What a client asks for on transports without a URL; may carry `?query`. */
+  readonly path?: string
+  /** A client that does only one of the two. */
+  readonly role?: "publisher" | "subscriber"
+  readonly origin?: HopId
+}
+
 /** Asks for the broadcasts under a prefix. */
 export interface AnnounceRequest {
   readonly prefix: string
+  /** Broadcasts that passed this hop are not wanted: the requester has them. 0: none, and always so on lite-03. */
+  readonly excludeHop: HopId
+}
+
+/** Comes before the announcements of a request. */
+export interface AnnounceOk {
+  /** The publisher. */
+  readonly hop: HopId
+  /** How many announcements follow that are active already. */
+  readonly active: number
 }
 
 /** A broadcast under the requested prefix came or went. */
 export interface AnnounceBroadcast {
   readonly active: boolean
   readonly suffix: string
-  /** The relays that it passed, its origin first; 0 for one that is not named. Empty when it went. */
-  readonly hops: ReadonlyArray<number>
+  /** What it passed, its origin first. Whether the sender is in it says `Version.hops`. Empty when it went. */
+  readonly hops: ReadonlyArray<HopId>
 }
 
 /** Asks for a track. `start` and `end` are group sequence numbers, both inclusive. */
@@ -51,6 +89,10 @@ export interface SubscribeUpdate {
 /** What a publisher says on the stream of a subscription. */
 export type SubscribeResponse =
   | ({ readonly _tag: "SubscribeOk" } & SubscribeUpdate)
+  /** The first group that comes. */
+  | { readonly _tag: "SubscribeStart"; readonly group: number }
+  /** The last group was the one before this; 0: there was none. */
+  | { readonly _tag: "SubscribeEnd"; readonly group: number }
   | ({ readonly _tag: "SubscribeDrop" } & SubscribeDrop)
 
 /** Groups `start` to `end`, both inclusive, will not come. */
@@ -66,97 +108,136 @@ export interface GroupHeader {
   readonly sequence: number
 }
 
-/** What a publisher measured, in bits per second; undefined when it knows nothing. */
+/** One datagram: a whole group of one frame. */
+export interface Datagram extends GroupHeader {
+  /** In units of the track. */
+  readonly timestamp: number
+  readonly payload: Uint8Array
+}
+
+/** What a publisher measured; undefined for what it does not know. */
 export interface Probe {
+  /** Bits per second. */
   readonly bitrate: number | undefined
+  /** Always unknown on lite-03. */
+  readonly rttMs: number | undefined
+}
+
+/** Asks what a track is like. */
+export interface TrackRequest {
+  readonly broadcast: string
+  readonly track: string
+}
+
+/** What never changes in the life of a track. */
+export interface TrackInfo {
+  readonly priority: number
+  readonly ordered: boolean
+  /** How long the publisher keeps groups. 0: not stated. */
+  readonly maxLatencyMs: number
+  /** Units of its timestamps per second, at least 1. */
+  readonly timescale: number
+}
+
+/** The peer will close the session: go to `uri`, or, when that is empty, dial again. */
+export interface Goaway {
+  readonly uri: string
 }
 
 /** Asks for one group of a track. */
-export interface Fetch {
-  readonly broadcast: string
-  readonly track: string
+export interface Fetch extends TrackRequest {
   readonly priority: number
   readonly group: number
 }
 
-/** How a value is written and read. */
-export interface Codec<A> {
-  readonly write: (writer: Writer, value: A) => void
-  readonly read: (reader: Reader) => A
-}
+// ---- what only some versions have, with one layout ------------------------------------------------------------------
 
-/** The fields one after the other, in the order in which they stand. */
-export const struct = <A extends object>(fields: { readonly [K in keyof A]: Codec<A[K]> }): Codec<A> => {
-  const names = Object.keys(fields) as Array<keyof A>
-  return {
-    write: (writer, value) => {
-      for (const name of names) fields[name].write(writer, value[name])
-    },
+/** moq-lite section 3.5. */
+export const announceOk: Codec<AnnounceOk> = struct<AnnounceOk>({ hop: wide, active: integer })
+
+/** moq-lite section 3.5.2. */
+export const trackRequest: Codec<TrackRequest> = struct<TrackRequest>({ broadcast: path, track: name })
+
+/** moq-lite section 3.5.2. */
+export const trackInfo: Codec<TrackInfo> = struct<TrackInfo>({
+  priority: byte,
+  ordered: flag,
+  maxLatencyMs: integer,
+  timescale: {
+    write: integer.write,
     read: (reader) => {
-      const value: Partial<A> = {}
-      for (const name of names) value[name] = fields[name].read(reader)
-      return value as A // every name of A was read
+      const at = reader.offset
+      const timescale = reader.varint()
+      return timescale > 0 ? timescale : reader.fail("at least 1 unit per second", at)
     }
   }
-}
-
-/** Another view of a codec's value. */
-export const mapped = <A, B>(codec: Codec<A>, to: (value: A) => B, from: (value: B) => A): Codec<B> => ({
-  write: (writer, value) => codec.write(writer, from(value)),
-  read: (reader) => to(codec.read(reader))
 })
 
-/** `i`: a varint up to 2^53 - 1. */
-export const integer: Codec<number> = {
-  write: (writer, value) => writer.varint(value),
-  read: (reader) => reader.varint()
-}
+/** moq-lite section 3.4. */
+export const goaway: Codec<Goaway> = struct<Goaway>({ uri: name })
 
-/** `i` of the full range. */
-export const subscribeId: Codec<SubscribeId> = {
-  write: (writer, value) => writer.varint(value),
-  read: (reader) => {
-    const id = reader.varint64()
-    return id <= Number.MAX_SAFE_INTEGER ? Number(id) : id
-  }
-}
-
-export const byte: Codec<number> = { write: (writer, value) => writer.u8(value), read: (reader) => reader.u8() }
-
-export const flag: Codec<boolean> = { write: (writer, value) => writer.bool(value), read: (reader) => reader.bool() }
-
-/** `opt`: 0 is none, n is n - 1. */
-export const optional: Codec<number | undefined> = {
-  write: (writer, value) => writer.varint(value === undefined ? 0 : value + 1),
-  read: (reader) => {
-    const value = reader.varint()
-    return value === 0 ? undefined : value - 1
-  }
-}
-
-/** `s`: a byte length and UTF-8, at most `Limits.nameBytes`. */
-export const name: Codec<string> = {
-  write: (writer, value) => {
-    const bytes = textEncoder.encode(value)
-    writer.varint(bytes.length)
-    writer.raw(bytes)
+/** moq-lite section 3.5.1. */
+export const setup: Codec<Setup> = {
+  write: (writer, { probe, path, role, origin }) => {
+    const parameters: Array<readonly [number, Uint8Array]> = []
+    const number = (id: number, value: number | bigint): void => {
+      parameters.push([id, encodeWire((writer) => writer.varint(value))])
+    }
+    if (probe > 0) number(SetupParameter.probe, probe)
+    if (path !== undefined) parameters.push([SetupParameter.path, textEncoder.encode(path)])
+    if (role !== undefined) number(SetupParameter.role, role === "publisher" ? 1 : 2)
+    if (origin !== undefined) number(SetupParameter.origin, origin)
+    writer.varint(parameters.length)
+    for (const [id, value] of parameters) {
+      writer.varint(id)
+      writer.varint(value.length)
+      writer.raw(value)
+    }
   },
   read: (reader) => {
-    const length = reader.varint()
-    if (length > Limits.nameBytes) return reader.fail(`at most ${Limits.nameBytes} bytes`)
-    return reader.utf8(length)
+    const count = reader.varint()
+    if (count > Limits.setupParameters) return reader.fail(`at most ${Limits.setupParameters} parameters`)
+    const seen = new Set<number | bigint>()
+    const setup: { -readonly [K in keyof Setup]: Setup[K] } = { probe: 0 }
+    for (let n = 0; n < count; n++) {
+      const at = reader.offset
+      const id = wide.read(reader)
+      if (seen.has(id)) return reader.fail("every parameter once", at)
+      seen.add(id)
+      const length = reader.varint()
+      if (length > Limits.setupValueBytes) return reader.fail(`at most ${Limits.setupValueBytes} bytes`)
+      const end = reader.offset + length
+      switch (id) {
+        case SetupParameter.probe: {
+          const probe = reader.varint64()
+          setup.probe = probe === 0n ? 0 : probe === 1n ? 1 : 2
+          break
+        }
+        case SetupParameter.path:
+          setup.path = reader.utf8(length)
+          break
+        case SetupParameter.role: {
+          const role = reader.varint64()
+          if (role === 1n) setup.role = "publisher"
+          else if (role === 2n) setup.role = "subscriber"
+          break
+        }
+        case SetupParameter.origin: {
+          const origin = wide.read(reader)
+          if (origin !== 0) setup.origin = origin
+          break
+        }
+        default:
+          reader.raw(length)
+      }
+      if (reader.offset !== end) return reader.fail("a value as long as it says", at)
+    }
+    return setup
   }
 }
+const SetupParameter = { probe: 1, path: 2, role: 3, origin: 5 } as const
 
-/** A name that is a path: normalised, at most `Limits.pathSegments` segments. */
-export const path: Codec<string> = {
-  write: name.write,
-  read: (reader) => {
-    const text = Path.normalize(name.read(reader))
-    const fault = Path.fault(text)
-    return fault === undefined ? text : reader.fail(`a path, this one has ${fault}`)
-  }
-}
+// ---- whole messages -------------------------------------------------------------------------------------------------
 
 /** A message: body length, body. */
 export const encode = <A>(codec: Codec<A>, value: A): Uint8Array => {
@@ -184,7 +265,9 @@ export const decode = <A>(codec: Codec<A>, body: Uint8Array): Result.Result<A, D
     return value
   })
 
-/** The start of a group's stream, type included. Written once per group and viewer: by hand. */
+// ---- the hot path, by hand ------------------------------------------------------------------------------------------
+
+/** The start of a group's stream, type included. Written once per group and viewer. */
 export const encodeGroupHeader = (header: GroupHeader): Uint8Array => {
   const subscribeBytes = Varint.size(header.subscribe)
   const bodyBytes = subscribeBytes + Varint.size(header.sequence)
@@ -194,6 +277,32 @@ export const encodeGroupHeader = (header: GroupHeader): Uint8Array => {
   Varint.write(bytes, 2, header.subscribe)
   Varint.write(bytes, 2 + subscribeBytes, header.sequence)
   return bytes
+}
+
+/** moq-lite section 3.5.4. */
+export const encodeDatagram = ({ subscribe, sequence, timestamp, payload }: Datagram): Uint8Array => {
+  const prefixBytes = Varint.size(subscribe) + Varint.size(sequence) + Varint.size(timestamp)
+  const bytes = new Uint8Array(prefixBytes + payload.length)
+  let offset = Varint.write(bytes, 0, subscribe)
+  offset = Varint.write(bytes, offset, sequence)
+  offset = Varint.write(bytes, offset, timestamp)
+  bytes.set(payload, offset)
+  return bytes
+}
+
+/** The payload is a view. Undefined: no datagram of moq-lite, or its sequence or timestamp are above 2^53 - 1. */
+export const decodeDatagram = (bytes: Uint8Array): Datagram | undefined => {
+  let subscribe: SubscribeId = Varint.tryRead(bytes, 0)
+  if (subscribe === Varint.NeedMore) return undefined
+  if (subscribe === Varint.TooLarge) subscribe = new Reader(bytes).varint64()
+  let offset = Varint.sizeFrom(bytes[0] ?? 0)
+  const sequence = Varint.tryRead(bytes, offset)
+  if (sequence < 0) return undefined
+  offset += Varint.sizeFrom(bytes[offset] ?? 0)
+  const timestamp = Varint.tryRead(bytes, offset)
+  if (timestamp < 0) return undefined
+  offset += Varint.sizeFrom(bytes[offset] ?? 0)
+  return { subscribe, sequence, timestamp, payload: bytes.subarray(offset) }
 }
 
 const textEncoder = new TextEncoder()

@@ -1,22 +1,22 @@
 /**
  * The Moq service: publishes broadcasts to every session, present and future, and holds the sessions of an endpoint. `MoqCore`
- * decides; here connections are opened and sessions run.
+ * decides; `internal/Connections` opens what connects.
  */
 import * as Actor from "@effect-live/actor/Actor"
-import type { Connection, Remote } from "@effect-live/endpoint/Connection"
-import { ConnectError, Endpoint, TransportFailure } from "@effect-live/endpoint/Endpoint"
+import type { Remote } from "@effect-live/endpoint/Connection"
+import { ConnectError, Endpoint } from "@effect-live/endpoint/Endpoint"
 import type { EndpointAddr } from "@effect-live/endpoint/EndpointAddr"
 import type { EndpointId } from "@effect-live/endpoint/EndpointId"
 import { Router } from "@effect-live/endpoint/Router"
-import { Cause, Context, Effect, Exit, Layer, Schema, type Scope, Stream } from "effect"
+import { Context, Effect, Layer, Random, Schema, Scope, type Stream } from "effect"
 import type { BroadcastProducer } from "./Broadcast.ts"
-import * as ErrorCode from "./ErrorCode.ts"
-import { Signal } from "./internal/Signal.ts"
+import { Connections, type Options as ConnectionsOptions } from "./internal/Connections.ts"
 import * as Limits from "./Limits.ts"
 import * as MoqCore from "./MoqCore.ts"
 import * as Origin from "./Origin.ts"
 import * as Path from "./Path.ts"
-import * as Session from "./Session.ts"
+import type { Peer } from "./Peer.ts"
+import type { Session } from "./Session.ts"
 import * as Version from "./Version.ts"
 
 /** The path cannot be carried (moq-lite section 7). */
@@ -58,6 +58,19 @@ export interface Options {
   readonly admit?: (incoming: Incoming) => Effect.Effect<Admission>
 }
 
+/** How a service is doing. */
+export interface Inspection {
+  /** What `connect` gave and somebody holds, or held until a moment ago. */
+  readonly peers: number
+  /** Of peers that we dialed and of those that dialed us. */
+  readonly sessions: number
+  readonly connections: number
+  /** Broadcasts that are announced. */
+  readonly broadcasts: number
+  /** Bytes of remote tracks that are kept for their readers; at most `Limits.heldBytes`. */
+  readonly heldBytes: number
+}
+
 export class Moq extends Context.Service<
   Moq,
   {
@@ -71,37 +84,48 @@ export class Moq extends Context.Service<
     /** The paths that are announced now. */
     readonly publishedBroadcasts: Effect.Effect<ReadonlyArray<string>>
     /**
-     * The session that this endpoint dialed to a peer: concurrent and later callers share it. It closes when the last Scope is
-     * gone, after `Limits.sessionLingerMs`. Once it has ended, the next caller dials anew.
+     * A session with a peer that stays as long as somebody holds it: concurrent and later callers share it, and so is one that
+     * the peer opened. The first connection is tried once. When it is lost, another one is sought for `Limits.resumeMs`, and
+     * subscriptions and announcements go on over it; the peer's own close is final. It closes when the last Scope is gone, after
+     * `Limits.sessionLingerMs`. Once it has ended, the next caller dials anew.
      */
-    readonly connect: (peer: EndpointAddr | EndpointId) => Effect.Effect<Session.Session, MoqError, Scope.Scope>
-    /** Sessions that peers opened and that were admitted: those there are, then new ones. */
-    readonly sessions: Stream.Stream<Session.Session>
-    /** Ends all announcements, then all sessions with code 0, and refuses new ones. Idempotent. */
+    readonly connect: (peer: EndpointAddr | EndpointId) => Effect.Effect<Peer, MoqError, Scope.Scope>
+    /** Sessions with a connection that the peer opened and that was admitted: those there are, then new ones. */
+    readonly sessions: Stream.Stream<Session>
+    /** Reading it costs the service nothing. */
+    readonly inspect: () => Inspection
+    /**
+     * Ends all announcements, tells the peers, gives tracks that have finished up to `Limits.shutdownDrainMs` to arrive, ends all
+     * sessions with code 0, and refuses new ones. Idempotent.
+     */
     readonly shutdown: Effect.Effect<void>
   }
 >()("@effect-live/moq/Moq") {}
 
 type Service = typeof Moq.Service
 type Event = MoqCore.Event
-type Self = Actor.Self<Event, Endpoint>
+type Self = Actor.Self<Event, never>
 
 /** Serves every version of `Version.all` at the Router, and shuts down when the Layer goes. */
 export const layer = (options: Options = {}): Layer.Layer<Moq, never, Endpoint | Router> =>
   Layer.effect(
     Moq,
     Effect.gen(function* () {
-      const driver = new Driver(yield* Endpoint)
+      const endpoint = yield* Endpoint
+      const hop = yield* randomHop
+      // made first: sessions go after the service has said goodbye
+      const sessions = yield* Scope.fork(yield* Effect.scope)
+      const driver = new Driver({ endpoint, hop, scope: sessions })
       const actor = yield* Actor.make({
         name: "moq",
-        core: MoqCore.core,
+        core: MoqCore.core(endpoint.id),
         perform: (output, self: Self) => driver.perform(output, self)
       })
       const service = driver.service(actor)
       const router = yield* Router
       // another service at the same ALPN is a mistake in the composition of the program
       yield* Effect.orDie(
-        router.handle(Version.alpns, (connection) => driver.welcome(actor, connection, options.admit))
+        router.handle(Version.alpns, (connection) => driver.connections.welcome(actor, connection, options.admit))
       )
       // before the Router gives our connections up
       yield* Effect.addFinalizer(() => service.shutdown)
@@ -109,19 +133,26 @@ export const layer = (options: Options = {}): Layer.Layer<Moq, never, Endpoint |
     })
   )
 
+interface Published {
+  readonly producer: BroadcastProducer
+  /**
+   * Its first hop: for peers, content is the same as before when that is (moq-lite section 3.5), and what takes the place of a
+   * broadcast while a connection is lost is not.
+   */
+  readonly origin: number
+}
+
+const randomHop = Random.nextIntBetween(1, Number.MAX_SAFE_INTEGER)
+
 class Driver {
-  readonly #endpoint: typeof Endpoint.Service
   readonly #published = Origin.make()
-  readonly #broadcasts = new Map<number, BroadcastProducer>()
-  readonly #dialed = new Map<number, Session.Session>()
-  readonly #incoming = new Set<Session.Session>()
-  readonly #incomingChanged = new Signal()
+  readonly #broadcasts = new Map<number, Published>()
+  readonly connections: Connections
   #nextBroadcast = 0
   #nextHolder = 0
-  #shutDown = false
 
-  constructor(endpoint: typeof Endpoint.Service) {
-    this.#endpoint = endpoint
+  constructor(options: Omit<ConnectionsOptions, "published">) {
+    this.connections = new Connections({ ...options, published: this.#published })
   }
 
   service(actor: Actor.Actor<Event>): Service {
@@ -130,7 +161,7 @@ class Driver {
       publish: Effect.fnUntraced({ self: this }, function* (this: Driver, path: string, producer: BroadcastProducer) {
         const normal = Path.normalize(path)
         const broadcast = this.#nextBroadcast++
-        this.#broadcasts.set(broadcast, producer)
+        this.#broadcasts.set(broadcast, { producer, origin: yield* randomHop })
         yield* Effect.addFinalizer(() => {
           this.#broadcasts.delete(broadcast)
           return stopped(actor.tell({ _tag: "BroadcastDone", path: normal, broadcast }))
@@ -143,30 +174,35 @@ class Driver {
       unpublish: (path) =>
         stopped(actor.ask<void>((replyTo) => ({ _tag: "Unpublish", replyTo, path: Path.normalize(path) }))),
       publishedBroadcasts: Effect.sync(() => this.#published.paths),
-      connect: Effect.fnUntraced({ self: this }, function* (this: Driver, peer: EndpointAddr | EndpointId) {
+      connect: Effect.fnUntraced({ self: this }, function* (this: Driver, to: EndpointAddr | EndpointId) {
         const holder = this.#nextHolder++
         yield* Effect.addFinalizer(() => stopped(actor.tell({ _tag: "Disconnect", holder })))
-        const id = idOf(peer)
-        const dial = yield* Effect.mapError(
-          actor.ask<number, MoqCore.ConnectRefusal>((replyTo) => ({ _tag: "Connect", replyTo, holder, id, peer })),
+        const peer = yield* Effect.mapError(
+          actor.ask<number, MoqCore.ConnectRefusal>((replyTo) => ({
+            _tag: "Connect",
+            replyTo,
+            holder,
+            id: typeof to === "string" ? to : to.id,
+            to
+          })),
           (refusal) => new MoqError({ reason: connectReason(refusal) })
         )
-        const session = this.#dialed.get(dial)
-        if (session === undefined) return yield* Effect.die(new Error(`session ${dial} was forgotten while held`))
-        return session
+        return this.connections.peer(peer)
       }),
-      sessions: this.#sessions(),
+      sessions: this.connections.incoming,
+      inspect: () => ({ ...this.connections.inspect(), broadcasts: this.#published.paths.length }),
       shutdown: stopped(actor.ask<void>((replyTo) => ({ _tag: "ShutDown", replyTo })))
     }
   }
 
-  perform(output: MoqCore.Output, self: Self): void {
+  perform(output: MoqCore.Output, self: Self): Effect.Effect<unknown> | void {
     switch (output._tag) {
       case "Announce": {
         const { broadcast, path } = output
-        const producer = this.#broadcasts.get(broadcast)
-        if (producer === undefined) return // its Scope closed while the event was on its way; `BroadcastDone` follows
-        this.#published.publish(path, producer.consume())
+        const known = this.#broadcasts.get(broadcast)
+        if (known === undefined) return // its Scope closed while the event was on its way; `BroadcastDone` follows
+        const { origin, producer } = known
+        this.#published.publish(path, producer.consume(), [origin])
         const done: Event = { _tag: "BroadcastDone", path, broadcast }
         self.spawn(`broadcast/${broadcast}`, producer.consume().closed, () => done)
         return
@@ -175,107 +211,15 @@ class Driver {
         this.#published.unpublish(output.path)
         self.kill(`broadcast/${output.broadcast}`)
         return
-      case "Dial":
-        self.spawn(`dial/${output.dial}`, this.#dial(self, output.dial, output.peer), (exit) =>
-          ended(output.dial, output.peer, exit)
-        )
-        return
-      case "HangUp": {
-        const session = this.#dialed.get(output.dial)
-        if (session === undefined) self.kill(`dial/${output.dial}`)
-        else session.close(output.code, output.reason)
-        return
-      }
-      case "Forget":
-        this.#dialed.delete(output.dial)
-        return
       case "WithdrawAll":
         this.#published.close()
-        this.#shutDown = true
-        this.#incomingChanged.notify()
+        this.connections.noMore()
         return
-      case "CloseAll":
-        for (const session of [...this.#dialed.values(), ...this.#incoming]) session.close(output.code, output.reason)
-        return
+      default:
+        return this.connections.perform(output, self)
     }
   }
-
-  /** An incoming connection, until it ends. */
-  welcome(
-    actor: Actor.Actor<Event>,
-    connection: Connection,
-    admit: Options["admit"]
-  ): Effect.Effect<void, never, Scope.Scope> {
-    const welcomed = Effect.gen({ self: this }, function* () {
-      const { alpn, remote } = connection
-      const version = Version.fromAlpn(alpn)
-      if (version === undefined) return connection.close(1, `unknown protocol ${alpn}`)
-      const admission = admit === undefined ? "accept" : yield* admit({ remote, alpn })
-      if (admission !== "accept") return connection.close(admission.code, admission.reason)
-      const verdict = yield* Effect.acquireRelease(
-        actor.ask<MoqCore.Verdict>((replyTo) => ({ _tag: "IncomingOpened", replyTo })),
-        (verdict) => (verdict === "accept" ? Effect.ignore(actor.tell({ _tag: "IncomingClosed" })) : Effect.void)
-      )
-      if (verdict !== "accept") return connection.close(verdict.code, verdict.reason)
-      const session = yield* Session.make({ connection, version, publish: this.#published })
-      yield* Effect.acquireRelease(
-        Effect.sync(() => {
-          this.#incoming.add(session)
-          this.#incomingChanged.notify()
-        }),
-        () => Effect.sync(() => this.#incoming.delete(session))
-      )
-      yield* connection.closed
-    })
-    // the service ended meanwhile
-    return welcomed.pipe(Effect.catch(() => Effect.sync(() => connection.close(ErrorCode.cancel, "cancelled"))))
-  }
-
-  /** Dials, and holds the session until it ends. */
-  #dial(self: Self, dial: number, peer: EndpointAddr | EndpointId): Effect.Effect<void, ConnectError> {
-    const held = Effect.scoped(
-      Effect.gen({ self: this }, function* () {
-        const connection = yield* this.#endpoint.connect(peer, Version.alpns)
-        const version = Version.fromAlpn(connection.alpn)
-        if (version === undefined) {
-          return yield* transportFailure(peer, `the peer chose ${connection.alpn}, which was not offered`)
-        }
-        this.#dialed.set(dial, yield* Session.make({ connection, version, publish: this.#published }))
-        yield* Effect.ignore(self.tell({ _tag: "Dialed", dial }))
-        yield* connection.closed
-      })
-    )
-    return Effect.tapDefect(held, (defect) => Effect.logError("moq: a session died", defect))
-  }
-
-  #sessions(): Stream.Stream<Session.Session> {
-    return Stream.suspend(() => {
-      const seen = new WeakSet<Session.Session>()
-      const unseen = (): ReadonlyArray<Session.Session> => [...this.#incoming].filter((session) => !seen.has(session))
-      const arrived = this.#incomingChanged.wait(() => this.#shutDown || unseen().length > 0)
-      return Stream.fromIterableEffectRepeat(
-        Effect.flatMap(arrived, () => {
-          const sessions = unseen()
-          if (sessions.length === 0) return Cause.done()
-          for (const session of sessions) seen.add(session)
-          return Effect.succeed(sessions)
-        })
-      )
-    })
-  }
 }
-
-const ended = (dial: number, peer: EndpointAddr | EndpointId, exit: Exit.Exit<void, ConnectError>): Event => {
-  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return { _tag: "SessionEnded", dial }
-  const failed = exit.cause.reasons.find(Cause.isFailReason)
-  if (failed !== undefined) return { _tag: "DialFailed", dial, error: failed.error }
-  return { _tag: "DialFailed", dial, error: transportFailure(peer, "internal error") }
-}
-
-const transportFailure = (peer: EndpointAddr | EndpointId, message: string): ConnectError =>
-  new ConnectError({ peer: idOf(peer), reason: new TransportFailure({ message }) })
-
-const idOf = (peer: EndpointAddr | EndpointId): EndpointId => (typeof peer === "string" ? peer : peer.id)
 
 const publishReason = (refusal: MoqCore.PublishRefusal | Actor.Stopped): PublishError["reason"] => {
   switch (refusal._tag) {

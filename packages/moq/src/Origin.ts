@@ -8,12 +8,15 @@ import { Array as Arr, Cause, Effect, Stream } from "effect"
 import type { BroadcastConsumer } from "./Broadcast.ts"
 import { Signal } from "./internal/Signal.ts"
 import * as Limits from "./Limits.ts"
+import type { HopId } from "./Message.ts"
 import * as Path from "./Path.ts"
 
 /** A broadcast came (`active`) or went. */
 export interface Announcement {
   readonly path: string
   readonly active: boolean
+  /** The hops that it passed on its way here, its origin first (section 3.4); none for what is published here, and when it goes. */
+  readonly hops: ReadonlyArray<HopId>
 }
 
 /** One watcher's place. */
@@ -29,26 +32,38 @@ export interface AnnouncedConsumer {
 /** An empty table. */
 export const make = (): Origin => new Origin()
 
+/** What is at a path; another one takes its place whenever anything about it changes. */
+interface Entry {
+  readonly broadcast: BroadcastConsumer
+  readonly hops: ReadonlyArray<HopId>
+}
+
 export class Origin {
-  readonly #broadcasts = new Map<string, BroadcastConsumer>()
+  readonly #entries = new Map<string, Entry>()
   readonly #watchers = new Set<Watcher>()
   readonly #signal = new Signal()
   #closed = false
 
   /** The paths in the table. */
   get paths(): ReadonlyArray<string> {
-    return [...this.#broadcasts.keys()]
+    return [...this.#entries.keys()]
   }
 
   /**
-   * Puts a broadcast at a path. One that is there is replaced: watchers see it end and the new one come. `tooMany`:
-   * `Limits.broadcastsPerOrigin`. `closed`: after `close`.
+   * Puts a broadcast at a path, with the hops that it passed. One that is there is replaced: watchers see it end and the new one
+   * come, next to each other. `tooMany`: `Limits.broadcastsPerOrigin`. `closed`: after `close`.
    */
-  publish(path: string, broadcast: BroadcastConsumer): "published" | "tooMany" | "closed" {
+  publish(
+    path: string,
+    broadcast: BroadcastConsumer,
+    hops: ReadonlyArray<HopId> = []
+  ): "published" | "tooMany" | "closed" {
     if (this.#closed) return "closed"
     const normal = Path.normalize(path)
-    if (!this.#broadcasts.has(normal) && this.#broadcasts.size >= Limits.broadcastsPerOrigin) return "tooMany"
-    this.#broadcasts.set(normal, broadcast)
+    if (!this.#entries.has(normal) && this.#entries.size >= Limits.broadcastsPerOrigin) return "tooMany"
+    const present = this.#entries.get(normal)
+    if (present?.broadcast === broadcast && same(present.hops, hops)) return "published"
+    this.#entries.set(normal, { broadcast, hops })
     this.#changed(normal)
     return "published"
   }
@@ -56,22 +71,27 @@ export class Origin {
   /** Takes a path out of the table; with `broadcast`, only if it is still that one. */
   unpublish(path: string, broadcast?: BroadcastConsumer): boolean {
     const normal = Path.normalize(path)
-    const present = this.#broadcasts.get(normal)
-    if (present === undefined || (broadcast !== undefined && present !== broadcast)) return false
-    this.#broadcasts.delete(normal)
+    const present = this.#entries.get(normal)
+    if (present === undefined || (broadcast !== undefined && present.broadcast !== broadcast)) return false
+    this.#entries.delete(normal)
     this.#changed(normal)
     return true
   }
 
   /** The broadcast at a path, now. */
   consume(path: string): BroadcastConsumer | undefined {
-    return this.#broadcasts.get(Path.normalize(path))
+    return this.#entries.get(Path.normalize(path))?.broadcast
+  }
+
+  /** For watchers. */
+  entry(path: string): Entry | undefined {
+    return this.#entries.get(path)
   }
 
   /** Watches the paths under a prefix; they are reported whole. Close the watcher when it is no longer read. */
   announced(prefix: string): AnnouncedConsumer {
     const watcher = new Watcher(this, Path.normalize(prefix), (forgotten) => this.#watchers.delete(forgotten))
-    for (const path of this.#broadcasts.keys()) watcher.changed(path)
+    for (const path of this.#entries.keys()) watcher.changed(path)
     this.#watchers.add(watcher)
     return watcher
   }
@@ -80,7 +100,7 @@ export class Origin {
   close(): void {
     this.#closed = true
     const paths = this.paths
-    this.#broadcasts.clear()
+    this.#entries.clear()
     for (const path of paths) for (const watcher of this.#watchers) watcher.changed(path)
     this.#signal.notify()
   }
@@ -125,7 +145,7 @@ class Watcher implements AnnouncedConsumer {
   readonly #prefix: string
   readonly #forget: (watcher: Watcher) => void
   /** What this watcher was told is there. */
-  readonly #told = new Map<string, BroadcastConsumer>()
+  readonly #told = new Map<string, Entry>()
   /** Paths whose entry may differ from what was told. */
   readonly #dirty = new Set<string>()
   #ended = false
@@ -147,10 +167,10 @@ class Watcher implements AnnouncedConsumer {
     const announcements: Array<Announcement> = []
     for (const path of this.#dirty) {
       const told = this.#told.get(path)
-      const now = this.#origin.consume(path)
+      const now = this.#origin.entry(path)
       if (told === now) continue
-      if (told !== undefined) announcements.push({ path, active: false })
-      if (now !== undefined) announcements.push({ path, active: true })
+      if (told !== undefined) announcements.push({ path, active: false, hops: [] })
+      if (now !== undefined) announcements.push({ path, active: true, hops: now.hops })
       if (now === undefined) this.#told.delete(path)
       else this.#told.set(path, now)
     }
@@ -169,9 +189,12 @@ class Watcher implements AnnouncedConsumer {
   /** Drops what changed back before it was pulled. */
   #differs(): boolean {
     for (const path of this.#dirty) {
-      if (this.#told.get(path) !== this.#origin.consume(path)) return true
+      if (this.#told.get(path) !== this.#origin.entry(path)) return true
       this.#dirty.delete(path)
     }
     return false
   }
 }
+
+const same = (a: ReadonlyArray<HopId>, b: ReadonlyArray<HopId>): boolean =>
+  a.length === b.length && a.every((hop, index) => hop === b[index])

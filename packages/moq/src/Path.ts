@@ -6,7 +6,8 @@ import * as Limits from "./Limits.ts"
 
 /** Drops `/` at the ends and collapses runs of it. */
 export const normalize = (text: string): string => {
-  if (!text.includes("/")) return text
+  // nearly all are normal already, and this is done for every announcement
+  if (!text.startsWith("/") && !text.endsWith("/") && !text.includes("//")) return text
   return text
     .split("/")
     .filter((segment) => segment !== "")
@@ -29,7 +30,9 @@ export const join = (prefix: string, suffix: string): string =>
 
 /** What makes a normalised path too long for the wire (moq-lite section 7), in words; undefined when it is fine. */
 export const fault = (path: string): string | undefined => {
-  if (path.split("/").length > Limits.pathSegments) return `more than ${Limits.pathSegments} segments`
+  let segments = 1
+  for (let at = path.indexOf("/"); at >= 0; at = path.indexOf("/", at + 1)) segments++
+  if (segments > Limits.pathSegments) return `more than ${Limits.pathSegments} segments`
   // A UTF-16 unit takes at most 3 bytes: short paths need no encoding.
   if (path.length * 3 > Limits.nameBytes && new TextEncoder().encode(path).length > Limits.nameBytes) {
     return `more than ${Limits.nameBytes} bytes`

@@ -1,14 +1,18 @@
 /**
  * What a session decides, without streams: which requests of the peer are served, what the peer has announced, which of our
- * subscriptions exist and who shares them, and when a session has to end (moq-lite section 4). Frames never come here; of a
- * group's stream the core hears that it began and that it ended.
+ * subscriptions exist and who shares them, what becomes of all that when a connection is lost and another one takes its place, and
+ * when a session has to end (moq-lite section 4). Frames never come here; of a group's stream the core hears that it began and
+ * that it ended.
  */
 import * as Actor from "@effect-live/actor/Actor"
 import type { Close } from "@effect-live/endpoint/Close"
-import * as Broadcast from "./Broadcast.ts"
+import type * as Broadcast from "./Broadcast.ts"
 import * as ErrorCode from "./ErrorCode.ts"
+import * as Announcements from "./internal/AnnouncementsCore.ts"
+import * as Subscriptions from "./internal/SubscriptionsCore.ts"
 import * as Limits from "./Limits.ts"
-import type { SubscribeId } from "./Message.ts"
+import type { HopId, SubscribeId, SubscribeUpdate } from "./Message.ts"
+import type { Version } from "./Version.ts"
 
 /** May a stream of the peer go on, or with which code is it refused? */
 export type Verdict = "accept" | { readonly code: number }
@@ -21,9 +25,97 @@ export interface Granted {
 
 export type Refusal = Broadcast.SubscribeError["reason"]
 
-export type Event =
-  | { readonly _tag: "Started" }
+/**
+ * Where a subscription begins on its connection. `fresh`: where its wishes say. `continue`: where the connection before was cut,
+ * as the content is the same. `check`: at the newest group, whose number shows whether the content can be the same.
+ */
+export type Beginning = "fresh" | "continue" | "check"
+
+/** What the core has to know of a version. */
+export type Traits = Pick<Version, "alpn" | "setup" | "announceOk" | "subscribeUpdates">
+
+/** What happens on a connection; on one that is no longer the session's it means nothing. */
+export type LinkEvent =
   // ---- we subscribe
+  /** The publisher accepted. */
+  | { readonly _tag: "Accepted"; readonly link: number; readonly id: number }
+  /**
+   * The publisher finished the subscription's stream. `missing`: how many of its groups have not come, if it said so. `answered`:
+   * that was no refusal, as the answer comes or came on its own.
+   */
+  | {
+      readonly _tag: "Finished"
+      readonly link: number
+      readonly id: number
+      readonly answered: boolean
+      readonly missing: number | undefined
+    }
+  /** The publisher, or our decoder, gave it up. */
+  | { readonly _tag: "Failed"; readonly link: number; readonly id: number; readonly code: number }
+  /** The numbers of its groups fell back behind those from the connection before: something else is published there. */
+  | { readonly _tag: "ContentChanged"; readonly link: number; readonly id: number }
+  | {
+      readonly _tag: "GroupOpened"
+      readonly link: number
+      readonly replyTo: Actor.ReplyTo<Verdict>
+      readonly id: SubscribeId
+    }
+  /** Its stream ended, or we stopped it. One that the connection took with it stays open: `Lost` follows. */
+  | { readonly _tag: "GroupClosed"; readonly link: number; readonly id: number; readonly missing: number | undefined }
+  // ---- the peer announces
+  /** So many broadcasts are active already; their announcements follow. */
+  | { readonly _tag: "AnnounceOk"; readonly link: number; readonly active: number }
+  | {
+      readonly _tag: "Announced"
+      readonly link: number
+      readonly path: string
+      readonly active: boolean
+      /** Whom it passed, its origin first. */
+      readonly hops: ReadonlyArray<HopId>
+      /** It passed ourselves. */
+      readonly loop: boolean
+    }
+  | { readonly _tag: "AnnouncementsEnded"; readonly link: number }
+  // ---- the peer asks
+  | { readonly _tag: "AnnounceRequested"; readonly link: number; readonly replyTo: Actor.ReplyTo<Verdict> }
+  | { readonly _tag: "AnnounceClosed"; readonly link: number }
+  | {
+      readonly _tag: "SubscribeRequested"
+      readonly link: number
+      readonly replyTo: Actor.ReplyTo<Verdict>
+      readonly id: SubscribeId
+    }
+  | { readonly _tag: "SubscribeClosed"; readonly link: number; readonly id: SubscribeId }
+  // ---- the connection
+  /** The peer's SETUP came. */
+  | { readonly _tag: "SetupReceived"; readonly link: number }
+  | { readonly _tag: "SetupDue"; readonly link: number }
+  /** The peer will close the session. */
+  | { readonly _tag: "GoingAway"; readonly link: number; readonly uri: string }
+  /** The peer broke the protocol, or one of our own handlers died. */
+  | { readonly _tag: "Violated"; readonly link: number; readonly code: number; readonly reason: string }
+  /**
+   * The connection ended. `resume`: another one may take its place. `cut`: streams went with it of which nobody knows what they
+   * were.
+   */
+  | {
+      readonly _tag: "Lost"
+      readonly link: number
+      readonly close: Close
+      readonly resume: boolean
+      readonly cut: boolean
+    }
+  /** A stream is done and nothing follows from it. */
+  | { readonly _tag: "StreamDone"; readonly link: number }
+
+export type Event =
+  | LinkEvent
+  /** Goes on, or begins, on this connection. One that the session still has is given up for it. */
+  | {
+      readonly _tag: "Attached"
+      readonly link: number
+      readonly version: Traits
+    }
   | {
       readonly _tag: "Subscribe"
       readonly replyTo: Actor.ReplyTo<Granted, Refusal>
@@ -31,300 +123,199 @@ export type Event =
       readonly holder: number
       readonly broadcast: string
       readonly track: string
-      readonly priority: number
-      readonly start: number | undefined
+      readonly wishes: SubscribeUpdate
     }
   | { readonly _tag: "Release"; readonly holder: number }
-  /** The publisher accepted. */
-  | { readonly _tag: "Accepted"; readonly id: number }
-  /** The publisher finished the subscription's stream. */
-  | { readonly _tag: "Finished"; readonly id: number }
-  /** The publisher, or our decoder, gave it up. */
-  | { readonly _tag: "Failed"; readonly id: number; readonly code: number }
-  | { readonly _tag: "GroupOpened"; readonly replyTo: Actor.ReplyTo<Verdict>; readonly id: SubscribeId }
-  /** Its stream ended, or we stopped it. One that the connection took with it stays open: `Closed` follows. */
-  | { readonly _tag: "GroupClosed"; readonly id: number }
   | { readonly _tag: "AnswerDue"; readonly id: number }
   | { readonly _tag: "LateGroupsDue"; readonly id: number }
-  // ---- the peer announces
-  | { readonly _tag: "Announced"; readonly path: string; readonly active: boolean }
-  | { readonly _tag: "AnnouncementsEnded" }
-  // ---- the peer asks
-  | { readonly _tag: "AnnounceRequested"; readonly replyTo: Actor.ReplyTo<Verdict> }
-  | { readonly _tag: "AnnounceClosed" }
-  | { readonly _tag: "SubscribeRequested"; readonly replyTo: Actor.ReplyTo<Verdict>; readonly id: SubscribeId }
-  | { readonly _tag: "SubscribeClosed"; readonly id: SubscribeId }
-  // ---- the end
-  /** The peer broke the protocol, or one of our own handlers died. */
-  | { readonly _tag: "Violated"; readonly code: number; readonly reason: string }
+  | { readonly _tag: "CutGroupsDue"; readonly id: number }
+  /** What the peer did not announce again is gone. */
+  | { readonly _tag: "ReannounceDue" }
+  /** We end the session. */
   | { readonly _tag: "Closed"; readonly close: Close }
-  /** A stream is done and nothing follows from it. */
-  | { readonly _tag: "StreamDone" }
 
 export type Output =
   /** Accept what the peer opens, and ask for everything that it announces. */
-  | { readonly _tag: "Begin" }
+  | { readonly _tag: "Begin"; readonly link: number }
+  /** Leave the connection: its streams mean nothing any more. */
+  | { readonly _tag: "Leave"; readonly link: number }
+  /** There is no connection now. */
+  | { readonly _tag: "Detached"; readonly close: Close }
   | {
       readonly _tag: "OpenSubscription"
       readonly id: number
       readonly broadcast: string
       readonly track: string
-      readonly priority: number
-      readonly start: number | undefined
+      readonly wishes: SubscribeUpdate
+      readonly beginning: Beginning
     }
+  /** Tell the publisher what we want now. */
+  | { readonly _tag: "UpdateSubscription"; readonly id: number; readonly wishes: SubscribeUpdate }
   /** Tell the publisher that we want no more. */
   | { readonly _tag: "CancelSubscription"; readonly id: number }
+  /** The rest of groups that were cut with a connection did not come. */
+  | { readonly _tag: "AbortCutGroups"; readonly id: number }
   | { readonly _tag: "FinishTrack"; readonly id: number }
   | { readonly _tag: "AbortTrack"; readonly id: number; readonly code: number }
   /** Nobody here knows the subscription any more. */
   | { readonly _tag: "ForgetSubscription"; readonly id: number }
-  | { readonly _tag: "Announce"; readonly path: string }
-  | { readonly _tag: "Unannounce"; readonly path: string }
+  | { readonly _tag: "Announce"; readonly path: string; readonly hops: ReadonlyArray<HopId> }
+  /** With a code, its publisher did not end it. */
+  | { readonly _tag: "Unannounce"; readonly path: string; readonly code?: number }
+  | { readonly _tag: "GoAway"; readonly uri: string }
   | { readonly _tag: "CloseSession"; readonly code: number; readonly reason: string }
-  /** The connection is gone: nothing more will be announced, and tracks that did not finish are aborted. */
+  /** Nothing more will be announced, and tracks that did not finish are aborted. */
   | { readonly _tag: "End"; readonly close: Close }
 
-/** One of our subscriptions; all local consumers of its track share it. */
-interface Subscription {
-  readonly id: number
-  readonly key: string
-  /** `opening` until the publisher accepts; `ending` while late groups may come; `ended` until its holders are gone. */
-  phase: "opening" | "live" | "ending" | "ended"
-  openGroups: number
-  readonly holders: Set<number>
-  readonly waiting: Array<Actor.ReplyTo<Granted, Refusal>>
-}
-
-export interface State {
-  nextId: number
-  readonly subscriptions: Map<number, Subscription>
-  /** Of those that more consumers may join: by broadcast and track. */
-  readonly byTrack: Map<string, Subscription>
-  readonly byHolder: Map<number, Subscription>
-  readonly announced: Set<string>
+export interface State extends Subscriptions.State, Announcements.State {
+  /** The present connection; the last one while there is none. */
+  link: number
+  attached: boolean
+  /** What the present connection speaks. */
+  version: Traits | undefined
+  setup: boolean
   /** Announce streams of the peer. */
   announceStreams: number
   /** Ids of the peer's subscriptions that we serve. */
   readonly served: Set<SubscribeId>
 }
 
-type Outputs = ReadonlyArray<Output | Actor.Command<Event>>
+export type Outputs = ReadonlyArray<Output | Actor.Command<Event>>
 
 export const core: Actor.Core<State, Event, Output> = {
   initial: () => ({
-    nextId: 0,
-    subscriptions: new Map(),
-    byTrack: new Map(),
-    byHolder: new Map(),
-    announced: new Set(),
+    ...Subscriptions.initial(),
+    ...Announcements.initial(),
+    link: -1,
+    attached: false,
+    version: undefined,
+    setup: false,
     announceStreams: 0,
     served: new Set()
   }),
   step: (state, event, now) => {
     switch (event._tag) {
-      case "Started":
-        return [{ _tag: "Begin" }]
+      case "Attached":
+        return attached(state, event.link, event.version, now)
       case "Subscribe":
-        return subscribe(state, event, now)
+        return Subscriptions.subscribe(state, event, now)
       case "Release":
-        return release(state, event.holder)
-      case "Accepted":
-        return accepted(state, event.id)
-      case "Finished":
-        return finished(state, event.id, now)
-      case "Failed":
-        return failed(state, event.id, event.code)
+        return Subscriptions.release(state, event.holder)
       case "AnswerDue":
-        return unanswered(state, event.id)
+        return Subscriptions.unanswered(state, event.id)
       case "LateGroupsDue":
-        return lateGroupsDue(state, event.id)
-      case "GroupOpened":
-        return [Actor.reply(event.replyTo, groupVerdict(state, event.id))]
-      case "GroupClosed":
-        return groupClosed(state, event.id, now)
-      case "Announced":
-        return announced(state, event.path, event.active)
-      case "AnnouncementsEnded":
-        return withdrawAll(state)
-      case "AnnounceRequested":
-        if (state.announceStreams >= Limits.announceStreamsPerSession) return [Actor.reply(event.replyTo, tooMany)]
-        state.announceStreams++
-        return [Actor.reply(event.replyTo, "accept")]
-      case "AnnounceClosed":
-        state.announceStreams--
-        return nothing
-      case "SubscribeRequested":
-        return [Actor.reply(event.replyTo, subscribeVerdict(state, event.id))]
-      case "SubscribeClosed":
-        state.served.delete(event.id)
-        return nothing
-      case "Violated":
-        return [{ _tag: "CloseSession", code: event.code, reason: event.reason }]
+        return Subscriptions.lateGroupsDue(state, event.id)
+      case "CutGroupsDue":
+        return [{ _tag: "AbortCutGroups", id: event.id }]
+      case "ReannounceDue":
+        return Announcements.reannounceDue(state)
       case "Closed":
-        return closed(state, event.close)
-      case "StreamDone":
-        return nothing
+        return closed(state, event.close, true)
+      default:
+        if (event.link === state.link && state.attached) return onLink(state, event, now)
+        return "replyTo" in event ? [Actor.reply(event.replyTo, unwanted)] : nothing
     }
   }
 }
 
-// ---- our subscriptions ----------------------------------------------------------------------------------------------
+const onLink = (state: State, event: LinkEvent, now: number): Outputs => {
+  switch (event._tag) {
+    case "Accepted":
+      return Subscriptions.accepted(state, event.id, now)
+    case "Finished":
+      return Subscriptions.finished(state, event, now)
+    case "Failed":
+      return Subscriptions.failed(state, event.id, event.code)
+    case "ContentChanged":
+      return Announcements.contentChanged(state, event.id)
+    case "GroupOpened":
+      return [Actor.reply(event.replyTo, Subscriptions.groupVerdict(state, event.id))]
+    case "GroupClosed":
+      return Subscriptions.groupClosed(state, event.id, event.missing, now)
+    case "AnnounceOk":
+      return Announcements.initialCount(state, event.active)
+    case "Announced":
+      return Announcements.announced(state, event, now)
+    case "AnnouncementsEnded":
+      return Announcements.withdrawAll(state)
+    case "AnnounceRequested":
+      if (state.announceStreams >= Limits.announceStreamsPerSession) return [Actor.reply(event.replyTo, tooMany)]
+      state.announceStreams++
+      return [Actor.reply(event.replyTo, "accept")]
+    case "AnnounceClosed":
+      state.announceStreams--
+      return nothing
+    case "SubscribeRequested":
+      return [Actor.reply(event.replyTo, subscribeVerdict(state, event.id))]
+    case "SubscribeClosed":
+      state.served.delete(event.id)
+      return nothing
+    case "SetupReceived":
+      if (state.setup) return violation("a second SETUP")
+      state.setup = true
+      return [Actor.clearTimer(setupTimer)]
+    case "SetupDue":
+      return [{ _tag: "CloseSession", code: ErrorCode.timeout, reason: "no SETUP came" }]
+    case "GoingAway":
+      state.goingAway = event.uri
+      return [{ _tag: "GoAway", uri: event.uri }]
+    case "Violated":
+      return [{ _tag: "CloseSession", code: event.code, reason: event.reason }]
+    case "Lost":
+      return lost(state, event)
+    case "StreamDone":
+      return nothing
+  }
+}
 
-const subscribe = (state: State, event: Extract<Event, { readonly _tag: "Subscribe" }>, now: number): Outputs => {
-  const key = `${event.broadcast}\0${event.track}`
-  const shared = state.byTrack.get(key)
-  if (shared !== undefined) {
-    hold(state, shared, event.holder)
-    if (shared.phase === "live") return [Actor.reply(event.replyTo, { id: shared.id, fresh: false })]
-    shared.waiting.push(event.replyTo)
-    return nothing
-  }
-  if (state.subscriptions.size >= Limits.subscriptionsPerSession) {
-    return [Actor.refuse(event.replyTo, new Broadcast.LimitReached({ limit: "subscriptionsPerSession" }))]
-  }
-  const id = state.nextId++
-  const subscription: Subscription = {
-    id,
-    key,
-    phase: "opening",
-    openGroups: 0,
-    holders: new Set(),
-    waiting: [event.replyTo]
-  }
-  state.subscriptions.set(id, subscription)
-  state.byTrack.set(key, subscription)
-  hold(state, subscription, event.holder)
-  const { broadcast, track, priority, start } = event
+// ---- the connection -------------------------------------------------------------------------------------------------
+
+const attached = (state: State, link: number, version: Traits, now: number): Outputs => {
+  const before = state.attached ? leave(state, true) : nothing
+  // frames of another version have another form, and its peers other numbers
+  const anew = state.version !== undefined && state.version.alpn !== version.alpn
+  const gone = anew ? [...Subscriptions.abandonLive(state), ...Announcements.withdrawAll(state)] : nothing
+  state.link = link
+  state.attached = true
+  state.version = version
   return [
-    { _tag: "OpenSubscription", id, broadcast, track, priority, start },
-    Actor.setTimer(answerTimer(id), now + Limits.answerTimeoutMs, { _tag: "AnswerDue", id })
+    ...before,
+    ...gone,
+    { _tag: "Begin", link },
+    ...(version.setup
+      ? [Actor.setTimer<Event>(setupTimer, now + Limits.answerTimeoutMs, { _tag: "SetupDue", link })]
+      : nothing),
+    ...Announcements.attached(state, now),
+    ...Subscriptions.attached(state, now)
   ]
 }
 
-const release = (state: State, holder: number): Outputs => {
-  const subscription = state.byHolder.get(holder)
-  if (subscription === undefined) return nothing
-  state.byHolder.delete(holder)
-  subscription.holders.delete(holder)
-  if (subscription.holders.size > 0) return nothing
-  const { id } = subscription
-  const over = subscription.phase === "ended"
-  state.subscriptions.delete(id)
-  const outputs = leave(state, subscription)
+/** What belonged to the connection is over; what belongs to the session waits for the next one. */
+const leave = (state: State, cut: boolean): Outputs => {
+  const { link } = state
+  state.attached = false
+  state.setup = false
+  state.goingAway = undefined
+  state.announceStreams = 0
+  state.served.clear()
   return [
-    ...outputs,
-    ...(over ? [] : [{ _tag: "CancelSubscription", id } as const]),
-    { _tag: "ForgetSubscription", id }
+    { _tag: "Leave", link },
+    Actor.clearTimer(setupTimer),
+    ...Announcements.detached(state),
+    ...Subscriptions.detached(state, cut)
   ]
 }
 
-const accepted = (state: State, id: number): Outputs => {
-  const subscription = state.subscriptions.get(id)
-  if (subscription?.phase !== "opening") return nothing
-  subscription.phase = "live"
-  const replies = subscription.waiting.splice(0).map((replyTo) => Actor.reply(replyTo, { id, fresh: true }))
-  return [Actor.clearTimer(answerTimer(id)), ...replies]
-}
+const lost = (state: State, { close, cut, resume }: Extract<Event, { readonly _tag: "Lost" }>): Outputs =>
+  resume ? [...leave(state, cut), { _tag: "Detached", close }] : closed(state, close, cut)
 
-const finished = (state: State, id: number, now: number): Outputs => {
-  const subscription = state.subscriptions.get(id)
-  if (subscription === undefined) return nothing
-  if (subscription.phase === "opening")
-    return refuseAll(state, subscription, new Broadcast.Refused({ code: ErrorCode.cancel }))
-  if (subscription.phase !== "live") return nothing
-  subscription.phase = "ending"
-  state.byTrack.delete(subscription.key) // whoever comes now asks the publisher again
-  return subscription.openGroups === 0 ? [lateTimer(id, now)] : nothing
-}
-
-const failed = (state: State, id: number, code: number): Outputs => {
-  const subscription = state.subscriptions.get(id)
-  if (subscription === undefined || subscription.phase === "ended") return nothing
-  if (subscription.phase === "opening") return refuseAll(state, subscription, refusal(code))
-  return [...leave(state, subscription), { _tag: "AbortTrack", id, code }]
-}
-
-const unanswered = (state: State, id: number): Outputs => {
-  const subscription = state.subscriptions.get(id)
-  if (subscription?.phase !== "opening") return nothing
-  const reason = new Broadcast.NoAnswer({ timeoutMs: Limits.answerTimeoutMs })
-  return [...refuseAll(state, subscription, reason), { _tag: "CancelSubscription", id }]
-}
-
-const groupVerdict = (state: State, id: SubscribeId): Verdict => {
-  const subscription = typeof id === "number" ? state.subscriptions.get(id) : undefined
-  if (subscription === undefined || subscription.phase === "ended") return unwanted
-  if (subscription.openGroups >= Limits.openGroupsPerSubscription) return tooMany
-  subscription.openGroups++
-  return "accept"
-}
-
-const groupClosed = (state: State, id: number, now: number): Outputs => {
-  const subscription = state.subscriptions.get(id)
-  if (subscription === undefined) return nothing
-  subscription.openGroups--
-  return subscription.phase === "ending" && subscription.openGroups === 0 ? [lateTimer(id, now)] : nothing
-}
-
-const lateGroupsDue = (state: State, id: number): Outputs => {
-  const subscription = state.subscriptions.get(id)
-  return subscription === undefined ? nothing : finishTrack(subscription)
-}
-
-/** Ends a track of which everything has come, as far as anybody can know. */
-const finishTrack = (subscription: Subscription): Outputs => {
-  if (subscription.phase !== "ending" || subscription.openGroups > 0) return nothing
-  subscription.phase = "ended"
-  return [{ _tag: "FinishTrack", id: subscription.id }]
-}
-
-/** Gives up a subscription that was not accepted. Its holders release it later. */
-const refuseAll = (state: State, subscription: Subscription, reason: Refusal): Outputs => {
-  const waiting = subscription.waiting.splice(0)
-  return [...leave(state, subscription), ...waiting.map((replyTo) => Actor.refuse(replyTo, reason))]
-}
-
-/** The subscription takes no more part in anything. */
-const leave = (state: State, subscription: Subscription): Outputs => {
-  subscription.phase = "ended"
-  if (state.byTrack.get(subscription.key) === subscription) state.byTrack.delete(subscription.key)
-  return [Actor.clearTimer(answerTimer(subscription.id)), Actor.clearTimer(lateTimerKey(subscription.id))]
-}
-
-const hold = (state: State, subscription: Subscription, holder: number): void => {
-  subscription.holders.add(holder)
-  state.byHolder.set(holder, subscription)
-}
-
-const refusal = (code: number): Refusal =>
-  code === ErrorCode.notFound || code === ErrorCode.unroutable
-    ? new Broadcast.NotFound()
-    : new Broadcast.Refused({ code })
+const closed = (state: State, close: Close, cut: boolean): Outputs => [
+  ...Subscriptions.closed(state, close, cut),
+  { _tag: "End", close },
+  Actor.stop
+]
 
 // ---- the peer -------------------------------------------------------------------------------------------------------
-
-const announced = (state: State, path: string, active: boolean): Outputs => {
-  const known = state.announced.has(path)
-  // some relays end what they filtered before: an end for a path that is not known means nothing (section 4.2)
-  if (!active) return known ? withdraw(state, path) : nothing
-  if (known) return [...withdraw(state, path), ...announce(state, path)]
-  if (state.announced.size >= Limits.broadcastsPerOrigin) {
-    return [{ _tag: "CloseSession", code: ErrorCode.boundsExceeded, reason: "too many broadcasts announced" }]
-  }
-  return announce(state, path)
-}
-
-const announce = (state: State, path: string): Outputs => {
-  state.announced.add(path)
-  return [{ _tag: "Announce", path }]
-}
-
-const withdraw = (state: State, path: string): Outputs => {
-  state.announced.delete(path)
-  return [{ _tag: "Unannounce", path }]
-}
-
-const withdrawAll = (state: State): Outputs => [...state.announced].flatMap((path) => withdraw(state, path))
 
 const subscribeVerdict = (state: State, id: SubscribeId): Verdict => {
   if (state.served.has(id)) return { code: ErrorCode.duplicate }
@@ -333,18 +324,9 @@ const subscribeVerdict = (state: State, id: SubscribeId): Verdict => {
   return "accept"
 }
 
-const closed = (state: State, close: Close): Outputs => {
-  const subscriptions = [...state.subscriptions.values()]
-  const waiting = subscriptions.flatMap((subscription) => subscription.waiting)
-  const refusals = waiting.map((replyTo) => Actor.refuse(replyTo, new Broadcast.SessionEnded({ close })))
-  // no late group can come any more
-  return [...refusals, ...subscriptions.flatMap(finishTrack), { _tag: "End", close }, Actor.stop]
-}
+const violation = (reason: string): Outputs => [{ _tag: "CloseSession", code: ErrorCode.protocolViolation, reason }]
 
 const nothing: Outputs = []
 const unwanted: Verdict = { code: ErrorCode.cancel }
 const tooMany: Verdict = { code: ErrorCode.boundsExceeded }
-const answerTimer = (id: number): string => `answer/${id}`
-const lateTimerKey = (id: number): string => `late/${id}`
-const lateTimer = (id: number, now: number): Actor.Command<Event> =>
-  Actor.setTimer(lateTimerKey(id), now + Limits.lateGroupsMs, { _tag: "LateGroupsDue", id })
+const setupTimer = "setup"

@@ -4,11 +4,14 @@
  * arrived, which need not be the order of their sequence numbers.
  */
 import { Blocked, End } from "@effect-live/endpoint/Stream"
-import { Clock, Context, Effect, Fiber, Schema } from "effect"
+import { type Clock, Effect, Schema } from "effect"
+import type { Budget, Evictable } from "./Budget.ts"
 import * as ErrorCode from "./ErrorCode.ts"
-import { type GroupConsumer, GroupProducer } from "./Group.ts"
+import { type GroupConsumer, GroupProducer, type Owner, type Written } from "./Group.ts"
+import { clockOfFiber } from "./internal/clockOfFiber.ts"
 import { Signal } from "./internal/Signal.ts"
 import * as Limits from "./Limits.ts"
+import type { TrackInfo } from "./Message.ts"
 
 /** The track was given up. */
 export class TrackError extends Schema.TaggedError<TrackError>()("TrackError", {
@@ -34,9 +37,13 @@ export interface Retention {
 }
 
 export interface Options {
-  /** 0 to 255, higher is more urgent. */
+  /** 0 to 255, higher is more urgent; 0 by default. */
   readonly priority?: number
+  /** Units of the frames' timestamps per second, at least 1; 1,000 by default: milliseconds. */
+  readonly timescale?: number
   readonly retention?: Retention
+  /** What the kept groups count against, beside the retention. A track leaves it with `abort` or `release`. */
+  readonly budget?: Budget
   /** Measures the age of groups. Without it, the clock of the fiber that makes the track. */
   readonly clock?: Clock.Clock
 }
@@ -44,21 +51,31 @@ export interface Options {
 /** One reader's place in a track. One fiber reads it. It counts as interest in the track until `close`. */
 export interface TrackConsumer {
   readonly name: string
-  /** The producer's. */
+  /** What the publisher says of the track (section 3.5.2). */
+  readonly info: TrackInfo
+  /** The publisher's, from `info`. */
   readonly priority: number
+  /** Units of the frames' timestamps per second, from `info`. */
+  readonly timescale: number
+  /** The end behind the last group, once the track has finished. */
+  readonly final: number | undefined
   /** `Lagged` comes once, before the first group that is still there. */
   readonly tryNext: () => GroupConsumer | Lagged | Blocked | End | TrackError
   /** Waits until the next `tryNext` is not `Blocked`. */
   readonly readable: Effect.Effect<void>
   readonly next: Effect.Effect<GroupConsumer | Lagged | End, TrackError>
+  /** Calls `changed` once, when the track changes next; answers how to call that off. For readers that wait for several things. */
+  readonly watch: (changed: () => void) => () => void
   /** No more interest. Later tries answer `End`. Idempotent. */
   readonly close: () => void
 }
 
-/** Where a consumer begins (moq-lite section 1.3). */
+/** Which groups a consumer wants (moq-lite section 1.3). */
 export interface ConsumeOptions {
   /** The first group wanted. Without it: the newest one there is, else the first to come. */
   readonly start?: number
+  /** The last one wanted. Groups above it are not handed over; the consumer goes on waiting for those below. */
+  readonly end?: number
 }
 
 /** A new track without groups. */
@@ -67,9 +84,12 @@ export const make = (name: string, options?: Options): TrackProducer => new Trac
 /** The writing half. */
 export class TrackProducer {
   readonly name: string
-  readonly priority: number
   readonly #clock: Clock.Clock
+  readonly #createdMs: number
+  #info: TrackInfo
+  #now = 0
   readonly #retention: Required<Retention>
+  readonly #budget: Budget | undefined
   /** In order of arrival. */
   readonly #groups: Array<Kept> = []
   readonly #bySequence = new Map<number, Kept>()
@@ -80,6 +100,9 @@ export class TrackProducer {
   #bytes = 0
   /** Set by `finish`: no sequence number at or above it. */
   #final: number | undefined
+  /** Groups below the end that never came and are not expected any more. */
+  #missing = 0
+  #released = false
   #error: TrackError | undefined
   readonly #consumers = new Set<Consumer>()
   readonly #arrived = new Signal()
@@ -90,10 +113,31 @@ export class TrackProducer {
   readonly unused: Effect.Effect<void> = this.#usage.wait(() => this.#consumers.size === 0)
 
   constructor(name: string, options: Options = {}) {
+    const { budget, clock = clockOfFiber(), priority = 0, retention, timescale = 1_000 } = options
     this.name = name
-    this.priority = options.priority ?? 0
-    this.#clock = options.clock ?? clockOfFiber()
-    this.#retention = { ...Limits.retention, ...options.retention }
+    this.#clock = clock
+    this.#createdMs = clock.currentTimeMillisUnsafe()
+    this.#retention = { ...Limits.retention, ...retention }
+    this.#budget = budget
+    this.#info = { priority, ordered: false, maxLatencyMs: this.#retention.ageMs, timescale }
+  }
+
+  /** What is said of the track to those who ask (section 3.5.2). */
+  get info(): TrackInfo {
+    return this.#info
+  }
+
+  /** What the publisher of a remote track says of it. It never changes once frames are there. */
+  setInfo(info: TrackInfo): void {
+    this.#info = info
+  }
+
+  get priority(): number {
+    return this.#info.priority
+  }
+
+  get timescale(): number {
+    return this.#info.timescale
   }
 
   /** Consumers now. */
@@ -130,38 +174,90 @@ export class TrackProducer {
    * there. After its eviction the same number is new. `ended`: at or above the end, or the track was aborted.
    */
   createGroup(sequence: number): GroupProducer | "duplicate" | "ended" {
-    if (this.#error !== undefined || (this.#final !== undefined && sequence >= this.#final)) return "ended"
-    if (this.#bySequence.has(sequence)) return "duplicate"
-    const now = this.#clock.currentTimeMillisUnsafe()
+    const refused = this.#refuses(sequence)
+    if (refused !== undefined) return refused
     const group = new GroupProducer(sequence, this.#owner)
-    const kept: Kept = { group, arrival: this.#arrivals++, createdMs: now }
-    this.#groups.push(kept)
-    this.#bySequence.set(sequence, kept)
-    if (sequence >= this.#next) {
-      this.#next = sequence + 1
-      this.#newest = kept
-    }
-    this.#trim(now)
-    this.#arrived.notify()
+    this.#add(group)
     return group
   }
 
-  /** Fixes the end at the highest sequence number so far: consumers get what there is, then `End`. Open groups go on. */
-  finish(): void {
+  /** The next group, made of one frame, to be sent as a datagram (section 3.5.4). Answers as `GroupProducer.write` does. */
+  appendDatagram(payload: Uint8Array, timestamp?: number): Written {
+    const made = this.createDatagram(this.#next, payload, timestamp)
+    return made === "duplicate" ? "ended" : made
+  }
+
+  /** As `appendDatagram`, with its own sequence number: what came as a datagram. `duplicate` and `ended` as `createGroup`. */
+  createDatagram(sequence: number, payload: Uint8Array, timestamp?: number): Written | "duplicate" {
+    const refused = this.#refuses(sequence)
+    if (refused !== undefined) return refused
+    const group = new GroupProducer(sequence, this.#owner, true)
+    const written = group.write(payload, timestamp)
+    if (written !== "written") return written
+    group.finish()
+    this.#add(group)
+    return written
+  }
+
+  /** The group of this sequence number, if it is kept. */
+  group(sequence: number): GroupProducer | undefined {
+    return this.#bySequence.get(sequence)?.group
+  }
+
+  /**
+   * A group whose stream was cut: it can go on where it stopped, behind the `frames` that it has. Undefined when it is not there or
+   * has ended.
+   */
+  resumeGroup(sequence: number): GroupProducer | undefined {
+    const group = this.group(sequence)
+    return group?.ended === false ? group : undefined
+  }
+
+  /** From where the track must be asked for again for nothing to be missing: its first group that has not ended, else the next. */
+  get resumePoint(): number {
+    let point = this.#next
+    for (const { group } of this.#groups) if (!group.ended && group.sequence < point) point = group.sequence
+    return point
+  }
+
+  /**
+   * Fixes the end at the highest sequence number so far: consumers get what there is, then `End`. Open groups go on. `missing`: so
+   * many groups of a remote track are known not to come; every consumer hears of them as `Lagged` before the end. `final`: the end
+   * that the publisher said, where it is higher.
+   */
+  finish(missing = 0, final: number = this.#next): void {
     if (this.ended) return
-    this.#final = this.#next
+    this.#final = Math.max(final, this.#next)
+    this.#missing = missing
     this.#arrived.notify()
+  }
+
+  /** For consumers: the end behind the last group, once there is one. */
+  get final(): number | undefined {
+    return this.#final
+  }
+
+  /** For consumers. */
+  get missing(): number {
+    return this.#missing
   }
 
   /** Discards everything: every reader of the track or one of its groups gets an error with this code. */
   abort(code: number): void {
     if (this.#error !== undefined) return
     this.#error = new TrackError({ track: this.name, code })
-    const groups = this.#groups.splice(0)
-    this.#bySequence.clear()
-    this.#newest = undefined
-    for (const { group } of groups) group.evict(code)
+    this.#clear(code)
     this.#arrived.notify()
+  }
+
+  /**
+   * Nobody will read the track any more: discards what is kept, and aborts the track unless it has finished. No late groups come
+   * after it. Idempotent.
+   */
+  release(): void {
+    if (!this.ended) return this.abort(ErrorCode.cancel)
+    this.#released = true
+    this.#clear(ErrorCode.cancel)
   }
 
   /** A new reader. Close it when it is no longer read. */
@@ -170,6 +266,7 @@ export class TrackProducer {
     const consumer = new Consumer(
       this,
       start ?? this.#newest?.group.sequence,
+      options?.end ?? Number.POSITIVE_INFINITY,
       start === undefined ? (this.#newest?.arrival ?? 0) : 0
     )
     this.#consumers.add(consumer)
@@ -179,15 +276,7 @@ export class TrackProducer {
 
   /** For consumers: the first kept group that arrived at or after `arrival`. */
   from(arrival: number): Kept | undefined {
-    let low = 0
-    let high = this.#groups.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      const kept = this.#groups[middle]
-      if (kept !== undefined && kept.arrival < arrival) low = middle + 1
-      else high = middle
-    }
-    return this.#groups[low]
+    return this.#groups[this.#indexFrom(arrival)]
   }
 
   /** For consumers: why there is no group now. */
@@ -201,6 +290,11 @@ export class TrackProducer {
   }
 
   /** For consumers. */
+  watch(changed: () => void): () => void {
+    return this.#arrived.watch(changed)
+  }
+
+  /** For consumers. */
   leave(consumer: Consumer): void {
     if (this.#consumers.delete(consumer)) {
       this.#arrived.notify()
@@ -208,11 +302,53 @@ export class TrackProducer {
     }
   }
 
-  readonly #owner = {
-    grew: (bytes: number): void => {
+  readonly #owner: Owner = {
+    grew: (bytes) => {
       this.#bytes += bytes
+      this.#budget?.grew(bytes)
       if (bytes > 0 && this.#bytes > this.#retention.bytes) this.#trim(undefined)
+    },
+    now: () => {
+      const units = Math.floor(((this.#clock.currentTimeMillisUnsafe() - this.#createdMs) * this.timescale) / 1_000)
+      this.#now = Math.max(this.#now, units) // a clock may be set back
+      return this.#now
     }
+  }
+
+  #refuses(sequence: number): "duplicate" | "ended" | undefined {
+    const behind = this.#final !== undefined && sequence >= this.#final
+    if (this.#error !== undefined || this.#released || behind) return "ended"
+    return this.#bySequence.has(sequence) ? "duplicate" : undefined
+  }
+
+  #add(group: GroupProducer): void {
+    const { sequence } = group
+    const now = this.#clock.currentTimeMillisUnsafe()
+    const kept = new Kept(this, group, this.#arrivals++, now)
+    this.#groups.push(kept)
+    this.#bySequence.set(sequence, kept)
+    let overtaken: Kept | undefined = kept
+    if (sequence >= this.#next) {
+      this.#next = sequence + 1
+      overtaken = this.#newest
+      this.#newest = kept
+    }
+    if (overtaken !== undefined) this.#budget?.add(overtaken)
+    this.#trim(now)
+    this.#arrived.notify()
+  }
+
+  /** Where in `#groups` the first one stands that arrived at or after `arrival`. */
+  #indexFrom(arrival: number): number {
+    let low = 0
+    let high = this.#groups.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      const kept = this.#groups[middle]
+      if (kept !== undefined && kept.arrival < arrival) low = middle + 1
+      else high = middle
+    }
+    return low
   }
 
   /** Evicts the oldest groups, never the newest, until every limit holds. Ages count only when `now` is known. */
@@ -223,35 +359,69 @@ export class TrackProducer {
       if (oldest === undefined) return
       const aged = now !== undefined && now - oldest.createdMs > this.#retention.ageMs
       if (!aged && this.#groups.length <= this.#retention.groups && this.#bytes <= this.#retention.bytes) return
-      this.#groups.splice(index, 1)
-      this.#bySequence.delete(oldest.group.sequence)
-      for (const consumer of this.#consumers) consumer.evicted(oldest)
-      oldest.group.evict(aged ? ErrorCode.old : ErrorCode.lagged)
+      this.evict(oldest, aged ? ErrorCode.old : ErrorCode.lagged)
     }
+  }
+
+  /** For its groups: forgets one, and tells whoever had not taken it. */
+  evict(kept: Kept, code: number): void {
+    this.#groups.splice(this.#indexFrom(kept.arrival), 1)
+    this.#bySequence.delete(kept.group.sequence)
+    this.#budget?.delete(kept)
+    for (const consumer of this.#consumers) consumer.evicted(kept)
+    kept.group.evict(code)
+  }
+
+  #clear(code: number): void {
+    const groups = this.#groups.splice(0)
+    this.#bySequence.clear()
+    this.#newest = undefined
+    for (const kept of groups) {
+      this.#budget?.delete(kept)
+      for (const consumer of this.#consumers) consumer.evicted(kept)
+    }
+    for (const { group } of groups) group.evict(code)
   }
 }
 
-interface Kept {
+/** A group and its place in the track. */
+class Kept implements Evictable {
   readonly group: GroupProducer
   /** Counts the arrivals of the track. */
   readonly arrival: number
   readonly createdMs: number
+  readonly #track: TrackProducer
+
+  constructor(track: TrackProducer, group: GroupProducer, arrival: number, createdMs: number) {
+    this.#track = track
+    this.group = group
+    this.arrival = arrival
+    this.createdMs = createdMs
+  }
+
+  evict(): void {
+    this.#track.evict(this, ErrorCode.evicted)
+  }
 }
 
 class Consumer implements TrackConsumer {
   readonly #track: TrackProducer
   /** Groups below it are not wanted. Unknown until the first group when the track had none. */
   #floor: number | undefined
+  /** Groups above it are not wanted. */
+  readonly #ceiling: number
   /** The next arrival to look at. */
   #arrival: number
   #lagged = 0
+  #toldMissing = false
   #closed = false
   readonly readable: Effect.Effect<void>
   readonly next: Effect.Effect<GroupConsumer | Lagged | End, TrackError>
 
-  constructor(track: TrackProducer, floor: number | undefined, arrival: number) {
+  constructor(track: TrackProducer, floor: number | undefined, ceiling: number, arrival: number) {
     this.#track = track
     this.#floor = floor
+    this.#ceiling = ceiling
     this.#arrival = arrival
     this.readable = track.waitFor(
       () => this.#closed || this.#lagged > 0 || this.#peek() !== undefined || track.idle !== Blocked
@@ -267,8 +437,20 @@ class Consumer implements TrackConsumer {
     return this.#track.name
   }
 
+  get info(): TrackInfo {
+    return this.#track.info
+  }
+
   get priority(): number {
     return this.#track.priority
+  }
+
+  get timescale(): number {
+    return this.#track.timescale
+  }
+
+  watch(changed: () => void): () => void {
+    return this.#track.watch(changed)
   }
 
   tryNext(): GroupConsumer | Lagged | Blocked | End | TrackError {
@@ -281,10 +463,22 @@ class Consumer implements TrackConsumer {
       return { _tag: "Lagged", groups }
     }
     const kept = this.#peek()
-    if (kept === undefined) return idle
+    if (kept === undefined) return idle === End ? this.#end() : idle
     this.#arrival = kept.arrival + 1
     this.#floor ??= kept.group.sequence
     return kept.group.consume()
+  }
+
+  get final(): number | undefined {
+    const final = this.#track.final
+    return final === undefined || this.#closed ? undefined : Math.min(final, this.#ceiling + 1)
+  }
+
+  #end(): Lagged | End {
+    const groups = this.#track.missing
+    if (groups === 0 || this.#toldMissing) return End
+    this.#toldMissing = true
+    return { _tag: "Lagged", groups }
   }
 
   close(): void {
@@ -294,17 +488,18 @@ class Consumer implements TrackConsumer {
 
   /** For the track, which forgets this group. */
   evicted(kept: Kept): void {
-    if (kept.arrival >= this.#arrival && kept.group.sequence >= (this.#floor ?? 0)) this.#lagged++
+    if (kept.arrival >= this.#arrival && this.#wants(kept)) this.#lagged++
+  }
+
+  #wants({ group }: Kept): boolean {
+    return group.sequence >= (this.#floor ?? 0) && group.sequence <= this.#ceiling
   }
 
   #peek(): Kept | undefined {
     for (;;) {
       const kept = this.#track.from(this.#arrival)
-      if (kept === undefined || kept.group.sequence >= (this.#floor ?? 0)) return kept
+      if (kept === undefined || this.#wants(kept)) return kept
       this.#arrival = kept.arrival + 1
     }
   }
 }
-
-const clockOfFiber = (): Clock.Clock =>
-  Fiber.getCurrent()?.getRef(Clock.Clock) ?? Context.get(Context.empty(), Clock.Clock)

@@ -4,7 +4,7 @@ import * as Broadcast from "../src/Broadcast.ts"
 import * as ErrorCode from "../src/ErrorCode.ts"
 import * as Limits from "../src/Limits.ts"
 import * as Track from "../src/Track.ts"
-import { allOf, write } from "./support/world.ts"
+import { allOf, framesOf, write } from "./support/world.ts"
 
 const created = (made: Track.TrackProducer | string): Track.TrackProducer => {
   assert.instanceOf(made, Track.TrackProducer)
@@ -84,6 +84,27 @@ describe("a broadcast", () => {
         assert.isTrue(video.ended)
         assert.strictEqual((yield* Effect.flip(broadcast.consume().subscribe("video"))).reason._tag, "BroadcastEnded")
       }
+    })
+  )
+
+  it.effect("gives single groups out of what its tracks keep", () =>
+    Effect.gen(function* () {
+      const broadcast = Broadcast.make()
+      const video = created(broadcast.createTrack("video", { retention: { groups: 2 } }))
+      for (const frame of ["0", "1", "2"]) write(video, frame)
+      const { fetch } = broadcast.consume()
+      assert.deepStrictEqual(yield* framesOf(yield* fetch("video", 1)), ["1"])
+      for (const [track, sequence] of [
+        ["video", 0],
+        ["video", 3],
+        ["audio", 0]
+      ] as const) {
+        const error = yield* Effect.flip(fetch(track, sequence))
+        assert.deepStrictEqual([error.track, error.reason._tag], [track, "NotFound"])
+      }
+      assert.strictEqual(video.consumers, 0)
+      broadcast.finish()
+      assert.strictEqual((yield* Effect.flip(fetch("video", 1))).reason._tag, "BroadcastEnded")
     })
   )
 })

@@ -1,24 +1,18 @@
 import type { Connection } from "@effect-live/endpoint/Connection"
-import * as Router from "@effect-live/endpoint/Router"
-import { layer as networkLayer, node, run, SimNetwork } from "@effect-live/endpoint/testing/SimNetwork"
+import { layer as networkLayer, run, SimNetwork } from "@effect-live/endpoint/testing/SimNetwork"
 import * as Simulation from "@effect-live/sim/Simulation"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Scope, Stream } from "effect"
 import * as Broadcast from "../src/Broadcast.ts"
 import * as Limits from "../src/Limits.ts"
 import * as Moq from "../src/Moq.ts"
+import type { Peer } from "../src/Peer.ts"
 import type { Session } from "../src/Session.ts"
 import * as Track from "../src/Track.ts"
+import { moqOn } from "./support/services.ts"
 import { allOf, framesOf, groupOf, sessionOn, write } from "./support/world.ts"
 
-/** The service on a node of its own, as long as the Scope. */
-const moqOn = (name: string, options?: Moq.Options) =>
-  Effect.map(
-    Layer.build(Moq.layer(options).pipe(Layer.provideMerge(Router.layer), Layer.provideMerge(Layer.fresh(node(name))))),
-    (context) => Context.get(context, Moq.Moq)
-  )
-
-const nextOf = (session: Session, prefix: string, count: number) =>
+const nextOf = (session: Pick<Peer | Session, "announced">, prefix: string, count: number) =>
   session.announced(prefix).pipe(
     Stream.take(count),
     Stream.map(({ path, active }) => `${active ? "+" : "-"}${path}`),
@@ -143,7 +137,7 @@ describe("the Moq service", () => {
         assert.strictEqual(yield* connect(scopes[4] ?? (yield* Scope.make())), session, "still there")
         yield* Effect.sleep(Limits.sessionLingerMs * 2)
         for (const scope of scopes.slice(4)) yield* Scope.close(scope, Exit.void)
-        assert.deepStrictEqual(yield* session.closed, { _tag: "Local", code: 0, reason: "" })
+        assert.deepStrictEqual(yield* session.closed, { _tag: "Local", code: 0, reason: "unused" })
         assert.notStrictEqual(yield* b.connect(network.addr("a")), session)
         const incoming = yield* a.sessions.pipe(Stream.take(1), Stream.runCollect)
         assert.strictEqual(incoming.length, 1)
@@ -210,7 +204,7 @@ describe("the Moq service", () => {
         const b = yield* moqOn("b")
         const session = yield* b.connect(network.addr("a"))
         assert.deepStrictEqual(yield* nextOf(session, "", 1), ["+secret"])
-        assert.deepStrictEqual(asked, ["Peer moq-lite-03", "Peer moq-lite-03"])
+        assert.deepStrictEqual(asked, ["Peer moq-lite-03", "Peer moq-lite-05"])
       }),
       { seed: 9 }
     )

@@ -42,6 +42,24 @@ describe("an origin", () => {
     assert.deepStrictEqual(pull(watcher), [])
   })
 
+  it("says which hops a broadcast passed, and announces it anew when they change", () => {
+    const origin = Origin.make()
+    const watcher = origin.announced("")
+    const broadcast = Broadcast.make().consume()
+    const far = 2n ** 60n
+    origin.publish("a", broadcast, [7, far])
+    assert.deepStrictEqual(watcher.tryNext(), [{ path: "a", active: true, hops: [7, far] }])
+    origin.publish("a", broadcast, [7, far])
+    assert.strictEqual(watcher.tryNext(), Blocked)
+    origin.publish("a", broadcast, [7])
+    assert.deepStrictEqual(watcher.tryNext(), [
+      { path: "a", active: false, hops: [] },
+      { path: "a", active: true, hops: [7] }
+    ])
+    origin.publish("b", broadcast)
+    assert.deepStrictEqual(watcher.tryNext(), [{ path: "b", active: true, hops: [] }])
+  })
+
   it("ends every broadcast and then the watchers when it is closed", () => {
     const origin = Origin.make()
     const watcher = origin.announced("")

@@ -6,8 +6,9 @@ import * as Broadcast from "../src/Broadcast.ts"
 import * as ErrorCode from "../src/ErrorCode.ts"
 import * as Limits from "../src/Limits.ts"
 import * as Track from "../src/Track.ts"
+import * as Version from "../src/Version.ts"
 import { say, settle } from "./support/raw.ts"
-import { allOf, bytes, connected, framesOf, groupOf, sessionOn, sessions, write } from "./support/world.ts"
+import { allOf, bytes, connectedOn, framesOf, groupOf, sessionOn, sessionsOn, write } from "./support/world.ts"
 
 const camera = (): readonly [Broadcast.BroadcastProducer, Track.TrackProducer] => {
   const broadcast = Broadcast.make()
@@ -16,7 +17,8 @@ const camera = (): readonly [Broadcast.BroadcastProducer, Track.TrackProducer] =
   return [broadcast, video]
 }
 
-describe("a session", () => {
+const everyVersion = (version: Version.Version) => {
+  const sessions = sessionsOn(version)
   it.effect("tells what is announced, before and after it was opened, and what ends", () =>
     run(
       Effect.gen(function* () {
@@ -29,10 +31,11 @@ describe("a session", () => {
         a.origin.publish("room/bob", broadcast.consume())
         yield* Effect.sleep(100)
         a.origin.unpublish("room/ada")
+        const hops = [version.hops === "count" ? 0 : 1]
         assert.deepStrictEqual(yield* Fiber.join(seen), [
-          { path: "room/ada", active: true },
-          { path: "room/bob", active: true },
-          { path: "room/ada", active: false }
+          { path: "room/ada", active: true, hops },
+          { path: "room/bob", active: true, hops },
+          { path: "room/ada", active: false, hops: [] }
         ])
       }),
       { seed: 1 }
@@ -217,41 +220,17 @@ describe("a session", () => {
   )
 
   it.effect("lets a publisher leave as soon as its track is unused: the subscriber has everything, and its end", () =>
-    run(leaving, { seed: 14 })
-  )
-
-  it.effect("does not call a track complete whose publisher left in the middle of a group", () =>
-    run(
-      Effect.gen(function* () {
-        const [publisher, connection] = yield* connected
-        const { session } = yield* sessionOn(connection)
-        yield* publisher.acceptBi // the session asks what is announced
-        const subscribing = yield* Effect.forkScoped(session.consume("ada").subscribe("video"))
-        const stream = yield* publisher.acceptBi
-        yield* say(stream, "00 05 00 00 00 00 00")
-        const track = yield* Fiber.join(subscribing)
-        const group = yield* publisher.openUni
-        yield* say(group, "00 02 00 00 01 61")
-        stream.send.finish()
-        const received = yield* groupOf(track)
-        yield* received.read
-        yield* settle
-        publisher.close(0, "gone")
-        assert.strictEqual((yield* Effect.flip(received.read)).code, ErrorCode.transport)
-        assert.strictEqual((yield* Effect.flip(track.next)).code, ErrorCode.transport)
-      }),
-      { seed: 15 }
-    )
+    run(leaving(version), { seed: 14 })
   )
 
   it.effect("gives a publisher that never answers ten seconds", () =>
     run(
       Effect.gen(function* () {
-        const [silent, connection] = yield* connected
+        const [silent, connection] = yield* connectedOn(version)
         const { session } = yield* sessionOn(connection)
         const error = yield* Effect.flip(session.consume("ada").subscribe("video"))
         assert.deepStrictEqual(error.reason, new Broadcast.NoAnswer({ timeoutMs: Limits.answerTimeoutMs }))
-        assert.strictEqual(silent.alpn, "moq-lite-03")
+        assert.strictEqual(silent.alpn, version.alpn)
       }),
       { seed: 10 }
     )
@@ -272,7 +251,7 @@ describe("a session", () => {
   it.effect("ends with its Scope: whoever waits hears so", () =>
     run(
       Effect.gen(function* () {
-        const [connection, other] = yield* connected
+        const [connection, other] = yield* connectedOn(version)
         const b = yield* sessionOn(other)
         const [broadcast, video] = camera()
         b.origin.publish("ada", broadcast.consume())
@@ -331,75 +310,110 @@ describe("a session", () => {
       { seed: 12, link: { bytesPerSecond: 100_000 } }
     )
   )
+}
+
+for (const version of Version.all)
+  describe(`a session of ${version.alpn}`, () => {
+    everyVersion(version)
+  })
+
+describe("a session of moq-lite-03 alone", () => {
+  it.effect("does not call a track complete whose publisher left in the middle of a group", () =>
+    run(
+      Effect.gen(function* () {
+        const [publisher, connection] = yield* connectedOn(Version.lite03)
+        const { session } = yield* sessionOn(connection)
+        yield* publisher.acceptBi // the session asks what is announced
+        const subscribing = yield* Effect.forkScoped(session.consume("ada").subscribe("video"))
+        const stream = yield* publisher.acceptBi
+        yield* say(stream, "00 05 00 00 00 00 00")
+        const track = yield* Fiber.join(subscribing)
+        const group = yield* publisher.openUni
+        yield* say(group, "00 02 00 00 01 61")
+        stream.send.finish()
+        const received = yield* groupOf(track)
+        yield* received.read
+        yield* settle
+        publisher.close(0, "gone")
+        assert.strictEqual((yield* Effect.flip(received.read)).code, ErrorCode.transport)
+        assert.strictEqual((yield* Effect.flip(track.next)).code, ErrorCode.transport)
+      }),
+      { seed: 15 }
+    )
+  )
 })
 
 /** A publisher closes the session when its last subscriber has the end; one reader keeps up, one begins long after that. */
-const leaving = Effect.gen(function* () {
-  const [a, b] = yield* sessions
-  const [broadcast, video] = camera()
-  a.origin.publish("ada", broadcast.consume())
-  const ada = b.session.consume("ada")
-  const [prompt, late] = [yield* ada.subscribe("video"), yield* ada.subscribe("video", { start: 0 })]
-  const reading = yield* Effect.forkScoped(allOf(prompt))
-  for (let n = 0; n < 3; n++) write(video, `key${n}`, "delta")
-  video.finish()
-  yield* video.unused
-  a.session.close(0, "that was all")
-  yield* b.session.closed
-  const everything = ["0:key0,delta", "1:key1,delta", "2:key2,delta"]
-  assert.deepStrictEqual((yield* Fiber.join(reading)).toSorted(), everything)
-  yield* settle
-  assert.deepStrictEqual((yield* allOf(late)).toSorted(), everything)
-})
+const leaving = (version: Version.Version) =>
+  Effect.gen(function* () {
+    const [a, b] = yield* sessionsOn(version)
+    const [broadcast, video] = camera()
+    a.origin.publish("ada", broadcast.consume())
+    const ada = b.session.consume("ada")
+    const [prompt, late] = [yield* ada.subscribe("video"), yield* ada.subscribe("video", { start: 0 })]
+    const reading = yield* Effect.forkScoped(allOf(prompt))
+    for (let n = 0; n < 3; n++) write(video, `key${n}`, "delta")
+    video.finish()
+    yield* video.unused
+    a.session.close(0, "that was all")
+    yield* b.session.closed
+    const everything = ["0:key0,delta", "1:key1,delta", "2:key2,delta"]
+    assert.deepStrictEqual((yield* Fiber.join(reading)).toSorted(), everything)
+    yield* settle
+    assert.deepStrictEqual((yield* allOf(late)).toSorted(), everything)
+  })
 
 /** Subscribing, leaving, ending and aborting at once, on one session. */
-const turmoil = Effect.gen(function* () {
-  const [a, b] = yield* sessions
-  const [broadcast, video] = camera()
-  const audio = Track.make("audio")
-  broadcast.insertTrack(audio)
-  a.origin.publish("ada", broadcast.consume())
-  const ada = b.session.consume("ada")
-  const brief = Effect.scoped(ada.subscribe("video"))
-  const first = Effect.scoped(
-    Effect.gen(function* () {
-      const track = yield* ada.subscribe("video")
-      return yield* framesOf(yield* groupOf(track))
+const turmoil = (version: Version.Version) =>
+  Effect.gen(function* () {
+    const [a, b] = yield* sessionsOn(version)
+    const [broadcast, video] = camera()
+    const audio = Track.make("audio")
+    broadcast.insertTrack(audio)
+    a.origin.publish("ada", broadcast.consume())
+    const ada = b.session.consume("ada")
+    const brief = Effect.scoped(ada.subscribe("video"))
+    const first = Effect.scoped(
+      Effect.gen(function* () {
+        const track = yield* ada.subscribe("video")
+        return yield* framesOf(yield* groupOf(track))
+      })
+    )
+    const whole = Effect.scoped(Effect.flatMap(ada.subscribe("audio"), allOf))
+    const filming = Effect.gen(function* () {
+      yield* Effect.all([video.used, audio.used])
+      write(video, "frame")
+      write(audio, "a")
+      write(audio, "b")
+      audio.finish()
     })
-  )
-  const whole = Effect.scoped(Effect.flatMap(ada.subscribe("audio"), allOf))
-  const filming = Effect.gen(function* () {
-    yield* Effect.all([video.used, audio.used])
-    write(video, "frame")
-    write(audio, "a")
-    write(audio, "b")
-    audio.finish()
+    const interrupted = Effect.timeoutOption(first, 1)
+    const results = yield* Effect.all([brief, first, whole, interrupted, filming, first, brief, whole], {
+      concurrency: "unbounded"
+    })
+    assert.deepStrictEqual([results[1], results[5]], [["frame"], ["frame"]])
+    assert.deepStrictEqual(
+      [results[2], results[7]].map((groups) => groups.toSorted()),
+      [
+        ["0:a", "1:b"],
+        ["0:a", "1:b"]
+      ]
+    )
+    yield* Effect.all([video.unused, audio.unused])
   })
-  const interrupted = Effect.timeoutOption(first, 1)
-  const results = yield* Effect.all([brief, first, whole, interrupted, filming, first, brief, whole], {
-    concurrency: "unbounded"
+
+for (const version of Version.all) {
+  describe(`${version.alpn} under the race finder`, () => {
+    it.effect(
+      "subscribing and leaving at once has no race in 1,000 seeds",
+      () => Simulation.clean(Effect.scoped(Effect.provide(turmoil(version), layer())), { seeds: 1_000 }),
+      120_000
+    )
+
+    it.effect(
+      "leaving as soon as a track is unused has no race in 1,000 seeds",
+      () => Simulation.clean(Effect.scoped(Effect.provide(leaving(version), layer())), { seeds: 1_000 }),
+      120_000
+    )
   })
-  assert.deepStrictEqual([results[1], results[5]], [["frame"], ["frame"]])
-  assert.deepStrictEqual(
-    [results[2], results[7]].map((groups) => groups.toSorted()),
-    [
-      ["0:a", "1:b"],
-      ["0:a", "1:b"]
-    ]
-  )
-  yield* Effect.all([video.unused, audio.unused])
-})
-
-describe("under the race finder", () => {
-  it.effect(
-    "subscribing and leaving at once has no race in 1,000 seeds",
-    () => Simulation.clean(Effect.scoped(Effect.provide(turmoil, layer())), { seeds: 1_000 }),
-    120_000
-  )
-
-  it.effect(
-    "leaving as soon as a track is unused has no race in 1,000 seeds",
-    () => Simulation.clean(Effect.scoped(Effect.provide(leaving, layer())), { seeds: 1_000 }),
-    120_000
-  )
-})
+}

@@ -3,19 +3,20 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
+import * as Budget from "../src/Budget.ts"
 import * as ErrorCode from "../src/ErrorCode.ts"
-import { GroupError, GroupProducer } from "../src/Group.ts"
+import { type GroupConsumer, GroupError, GroupProducer } from "../src/Group.ts"
 import * as Limits from "../src/Limits.ts"
 import * as Track from "../src/Track.ts"
-import { allOf, bytes, write } from "./support/world.ts"
+import { allOf, bytes, text, write } from "./support/world.ts"
 
-const next = (consumer: Track.TrackConsumer): string => {
-  const value = consumer.tryNext()
+const said = (value: ReturnType<Track.TrackConsumer["tryNext"]>): string => {
   if (value === Blocked) return "blocked"
   if (value === End) return "end"
   if (value instanceof Track.TrackError) return `error ${value.code}`
   return "_tag" in value ? `lagged ${value.groups}` : `group ${value.sequence}`
 }
+const next = (consumer: Track.TrackConsumer): string => said(consumer.tryNext())
 const rest = (consumer: Track.TrackConsumer): ReadonlyArray<string> => {
   const values = [next(consumer)]
   while (!["blocked", "end"].includes(values.at(-1) ?? "") && !values.at(-1)?.startsWith("error"))
@@ -151,69 +152,231 @@ describe("a track", () => {
     })
   )
 
-  it("agrees with a plain model of itself, whatever happens in whatever order", () =>
+  it.effect("times frames by its own clock in units of its timescale, never backwards", () =>
+    Effect.gen(function* () {
+      yield* TestClock.adjust(5_000)
+      const track = Track.make("video", { timescale: 90_000 })
+      const group = track.appendGroup()
+      const reader = group.consume()
+      const next = () => {
+        group.write(bytes("x"))
+        reader.tryRead()
+        return reader.timestamp
+      }
+      assert.strictEqual(next(), 0)
+      yield* TestClock.adjust(10)
+      assert.strictEqual(next(), 900)
+      yield* TestClock.setTime(0)
+      assert.strictEqual(next(), 900)
+      assert.deepStrictEqual(track.info, { priority: 0, ordered: false, maxLatencyMs: 30_000, timescale: 90_000 })
+      assert.strictEqual(track.consume().timescale, 90_000)
+    })
+  )
+
+  it("takes what the publisher of a remote track says of it", () => {
+    const track = Track.make("video")
+    const consumer = track.consume()
+    track.setInfo({ priority: 7, ordered: true, maxLatencyMs: 100, timescale: 48_000 })
+    assert.deepStrictEqual([consumer.priority, consumer.timescale, consumer.info.maxLatencyMs], [7, 48_000, 100])
+  })
+
+  it("gives groups that are one datagram in the sequence of all others", () => {
+    const track = Track.make("video")
+    const consumer = track.consume()
+    write(track, "stream")
+    assert.strictEqual(track.appendDatagram(bytes("datagram"), 40), "written")
+    assert.strictEqual(track.createDatagram(5, bytes("from afar"), 80), "written")
+    assert.strictEqual(track.createDatagram(5, bytes("twice"), 80), "duplicate")
+    assert.strictEqual(track.appendDatagram(new Uint8Array(Limits.maxFrameBytes + 1)), "tooLarge")
+    track.finish()
+    assert.strictEqual(track.appendDatagram(bytes("late")), "ended")
+    const seen: Array<unknown> = []
+    for (let group = consumer.tryNext(); group !== End && group !== Blocked; group = consumer.tryNext()) {
+      assert("sequence" in group)
+      const frame = group.tryRead()
+      seen.push([group.sequence, group.datagram, frame instanceof Uint8Array && text(frame), group.tryRead() === End])
+    }
+    assert.deepStrictEqual(seen, [
+      [0, false, "stream", true],
+      [1, true, "datagram", true],
+      [5, true, "from afar", true]
+    ])
+  })
+
+  it("says from where it has to be asked for again, and lets groups go on whose streams were cut", () => {
+    const track = Track.make("video")
+    assert.strictEqual(track.resumePoint, 0)
+    write(track, "0")
+    write(track, "1")
+    assert.strictEqual(track.resumePoint, 2)
+    const cut = track.createGroup(4)
+    track.createGroup(7)
+    assert.strictEqual(track.resumePoint, 4)
+    assert.strictEqual(track.resumeGroup(4), cut)
+    assert.isUndefined(track.resumeGroup(1), "it is complete")
+    assert.isUndefined(track.resumeGroup(5), "it never began")
+    if (typeof cut !== "string") cut.finish()
+    assert.strictEqual(track.resumePoint, 7)
+  })
+
+  it("hands over no group above the last one that is wanted", () => {
+    const track = Track.make("video", { retention: { groups: 4 } })
+    const consumer = track.consume({ start: 2, end: 4 })
+    for (const sequence of [1, 2, 5, 4, 9]) track.createGroup(sequence)
+    assert.deepStrictEqual(rest(consumer), ["group 2", "group 4", "blocked"])
+    for (const sequence of [10, 11, 12, 13, 3]) track.createGroup(sequence)
+    assert.deepStrictEqual(rest(consumer), ["group 3", "blocked"])
+  })
+
+  it("agrees with a plain model of itself, whatever happens in whatever order", () => {
+    const sequence = fc.nat(12)
+    const bound = fc.option(fc.nat(9), { nil: undefined })
     fc.assert(
       fc.property(
         fc.commands(
           [
-            fc.integer({ min: 0, max: 12 }).map((sequence) => new Create(sequence)),
-            fc.constant(new Append()),
-            fc.tuple(fc.nat(3), fc.boolean()).map(([n, start]) => new Consume(n, start)),
-            fc.nat(3).map((n) => new Next(n)),
-            fc.constant(new Finish())
+            sequence.map((sequence) =>
+              command(`create ${sequence}`, (model, { track }) => {
+                const made = track.createGroup(sequence)
+                assert.strictEqual(made instanceof GroupProducer ? "group" : made, model.create(sequence))
+              })
+            ),
+            fc.constant(
+              command("append", (model, { track }) => {
+                const ended = model.final !== undefined || model.aborted
+                assert.strictEqual(track.appendGroup().ended, ended)
+                if (!ended) model.create(model.highest + 1)
+              })
+            ),
+            fc.tuple(bound, bound).map(([start, end]) =>
+              command(`consume ${start} ${end}`, (model, { consumers, track }) => {
+                if (consumers.length >= 4) return
+                model.consume(start, end ?? Number.POSITIVE_INFINITY)
+                consumers.push(
+                  track.consume({ ...(start !== undefined && { start }), ...(end !== undefined && { end }) })
+                )
+              })
+            ),
+            fc.nat(3).map((n) =>
+              command(`next ${n}`, (model, { consumers, readers }) => {
+                const got = consumers[n]?.tryNext()
+                if (got !== undefined) assert.strictEqual(said(got), model.next(n))
+                if (typeof got === "object" && "sequence" in got) readers.push(got)
+              })
+            ),
+            sequence.map((sequence) =>
+              command(`finish group ${sequence}`, (model, { track }) => {
+                const group = track.group(sequence)
+                group?.finish()
+                const kept = model.kept.find((one) => one.sequence === sequence)
+                assert.strictEqual(group !== undefined, kept !== undefined)
+                if (kept !== undefined) kept.finished = true
+              })
+            ),
+            fc.constant(
+              command("squeeze the budget", (model, { budget }) => {
+                budget.grew(1_000_000)
+                budget.grew(-1_000_000)
+                model.evict(
+                  model.kept.filter((group) => group !== model.newest),
+                  ErrorCode.evicted
+                )
+              })
+            ),
+            fc.constant(
+              command("finish", (model, { track }) => {
+                track.finish()
+                if (!model.aborted) model.final ??= model.highest + 1
+              })
+            ),
+            fc.constant(
+              command("abort", (model, { track }) => {
+                track.abort(ErrorCode.dropped)
+                model.abort(ErrorCode.dropped)
+              })
+            ),
+            fc.constant(
+              command("release", (model, { track }) => {
+                track.release()
+                if (model.final === undefined) model.abort(ErrorCode.cancel)
+                else {
+                  model.final = 0
+                  model.evict([...model.kept], ErrorCode.cancel)
+                }
+              })
+            )
           ],
           { maxCommands: 60 }
         ),
         (commands) => {
-          fc.modelRun(
-            () => ({
-              model: new Model(),
-              real: { track: Track.make("t", { retention: { groups: 4 } }), consumers: [] }
-            }),
-            commands
-          )
+          const budget = Budget.make({ bytes: 1_000 })
+          const track = Track.make("t", { retention: { groups: 4 }, budget })
+          fc.modelRun(() => ({ model: new Model(), real: { budget, track, consumers: [], readers: [] } }), commands)
         }
       ),
-      { numRuns: 500 }
-    ))
+      { numRuns: 1_000 }
+    )
+  })
 })
 
 /** What a track should do, by the plainest means: the whole past, and per consumer what it has and may have. */
 class Model {
-  readonly arrived: Array<{ readonly sequence: number; kept: boolean }> = []
+  readonly arrived: Array<{ readonly sequence: number; finished: boolean; evicted: number | undefined }> = []
   final: number | undefined
-  readonly consumers: Array<{ floor: number | undefined; at: number; lost: number }> = []
+  aborted = false
+  readonly consumers: Array<{ floor: number | undefined; readonly ceiling: number; at: number; lost: number }> = []
+
+  get kept() {
+    return this.arrived.filter(({ evicted }) => evicted === undefined)
+  }
 
   get highest(): number {
     return Math.max(-1, ...this.arrived.map(({ sequence }) => sequence))
   }
 
+  get newest() {
+    return this.aborted || this.final === 0
+      ? undefined
+      : this.arrived.findLast(({ sequence }) => sequence === this.highest)
+  }
+
   create(sequence: number): "group" | "duplicate" | "ended" {
-    if (this.final !== undefined && sequence >= this.final) return "ended"
-    if (this.arrived.some((group) => group.kept && group.sequence === sequence)) return "duplicate"
-    this.arrived.push({ sequence, kept: true })
-    const newest = this.arrived.findLast(({ sequence }) => sequence === this.highest)
-    while (this.arrived.filter(({ kept }) => kept).length > 4) {
-      const index = this.arrived.findIndex((group) => group.kept && group !== newest)
-      const oldest = this.arrived[index]
-      if (oldest === undefined) break
-      oldest.kept = false
-      for (const consumer of this.consumers) {
-        if (index >= consumer.at && oldest.sequence >= (consumer.floor ?? 0)) consumer.lost++
-      }
+    if (this.aborted || (this.final !== undefined && sequence >= this.final)) return "ended"
+    if (this.kept.some((group) => group.sequence === sequence)) return "duplicate"
+    this.arrived.push({ sequence, finished: false, evicted: undefined })
+    while (this.kept.length > 4) {
+      const oldest = this.kept.find((group) => group !== this.newest)
+      if (oldest !== undefined) this.evict([oldest], ErrorCode.lagged)
     }
     return "group"
   }
 
-  consume(start: number | undefined): void {
-    const newest = this.arrived.findLastIndex(({ sequence }) => sequence === this.highest)
+  evict(groups: Model["arrived"], code: number): void {
+    for (const group of groups) {
+      group.evicted = code
+      const index = this.arrived.indexOf(group)
+      for (const consumer of this.consumers) if (index >= consumer.at && wants(consumer, group)) consumer.lost++
+    }
+  }
+
+  abort(code: number): void {
+    if (this.aborted) return
+    this.aborted = true
+    this.evict(this.kept, code)
+    this.error = code
+  }
+  error: number | undefined
+
+  consume(start: number | undefined, ceiling: number): void {
+    const newest = this.newest === undefined ? -1 : this.arrived.lastIndexOf(this.newest)
     const at = start === undefined ? Math.max(0, newest) : 0
-    this.consumers.push({ floor: start ?? this.arrived[newest]?.sequence, at, lost: 0 })
+    this.consumers.push({ floor: start ?? this.newest?.sequence, ceiling, at, lost: 0 })
   }
 
   next(n: number): string {
     const consumer = this.consumers[n]
     if (consumer === undefined) return "none"
+    if (this.error !== undefined) return `error ${this.error}`
     if (consumer.lost > 0) {
       const lost = consumer.lost
       consumer.lost = 0
@@ -221,7 +384,7 @@ class Model {
     }
     for (; consumer.at < this.arrived.length; consumer.at++) {
       const group = this.arrived[consumer.at]
-      if (group?.kept !== true || group.sequence < (consumer.floor ?? 0)) continue
+      if (group === undefined || group.evicted !== undefined || !wants(consumer, group)) continue
       consumer.at++
       consumer.floor ??= group.sequence
       return `group ${group.sequence}`
@@ -230,62 +393,42 @@ class Model {
   }
 }
 
+const wants = (
+  { ceiling, floor = 0 }: { readonly floor: number | undefined; readonly ceiling: number },
+  { sequence }: { readonly sequence: number }
+): boolean => sequence >= floor && sequence <= ceiling
+
 interface Real {
+  readonly budget: Budget.Budget
   readonly track: Track.TrackProducer
   readonly consumers: Array<Track.TrackConsumer>
+  /** Of every group that was handed over. */
+  readonly readers: Array<GroupConsumer>
 }
-type Command = fc.Command<Model, Real>
 
-class Create implements Command {
-  readonly sequence: number
-  constructor(sequence: number) {
-    this.sequence = sequence
-  }
-  check = () => true
-  run(model: Model, { track }: Real) {
-    const made = track.createGroup(this.sequence)
-    assert.strictEqual(made instanceof GroupProducer ? "group" : made, model.create(this.sequence))
-  }
-  toString = () => `create ${this.sequence}`
-}
-class Append implements Command {
-  check = () => true
-  run(model: Model, { track }: Real) {
-    const ended = model.final !== undefined
-    assert.strictEqual(track.appendGroup().ended, ended)
-    if (!ended) model.create(model.highest + 1)
-  }
-  toString = () => "append"
-}
-class Consume implements Command {
-  readonly start: number | undefined
-  constructor(start: number, given: boolean) {
-    this.start = given ? start : undefined
-  }
-  check = (model: Readonly<Model>) => model.consumers.length < 4
-  run(model: Model, { track, consumers }: Real) {
-    model.consume(this.start)
-    consumers.push(track.consume(this.start === undefined ? {} : { start: this.start }))
-  }
-  toString = () => `consume ${this.start}`
-}
-class Next implements Command {
-  readonly n: number
-  constructor(n: number) {
-    this.n = n
-  }
-  check = (model: Readonly<Model>) => this.n < model.consumers.length
-  run(model: Model, { consumers }: Real) {
-    const consumer = consumers[this.n]
-    assert.strictEqual(consumer === undefined ? "none" : next(consumer), model.next(this.n))
-  }
-  toString = () => `next ${this.n}`
-}
-class Finish implements Command {
-  check = () => true
-  run(model: Model, { track }: Real) {
-    model.final ??= model.highest + 1
-    track.finish()
-  }
-  toString = () => "finish"
-}
+/** Does something to both, then compares all that can be seen. */
+const command = (name: string, run: (model: Model, real: Real) => void): fc.Command<Model, Real> => ({
+  check: () => true,
+  run: (model, real) => {
+    run(model, real)
+    const { budget, readers, track } = real
+    const { kept } = model
+    assert.deepStrictEqual(track.kept, { groups: kept.length, bytes: 0 })
+    assert.strictEqual(track.latest, model.highest)
+    assert.strictEqual(budget.evictable, kept.length - (model.newest === undefined ? 0 : 1))
+    const open = kept.filter(({ finished }) => !finished).map(({ sequence }) => sequence)
+    assert.strictEqual(track.resumePoint, Math.min(model.highest + 1, ...open))
+    for (let n = 0; n <= model.highest; n++) {
+      assert.strictEqual(track.resumeGroup(n) !== undefined, open.includes(n))
+    }
+    for (const reader of readers) {
+      const last = reader.tryRead()
+      const group = model.arrived.findLast(({ sequence }) => sequence === reader.sequence)
+      if (model.arrived.filter(({ sequence }) => sequence === reader.sequence).length > 1) continue // begun anew
+      if (group?.finished === true) assert.strictEqual(last, End)
+      else if (group?.evicted === undefined) assert.strictEqual(last, Blocked)
+      else assert.strictEqual(last instanceof GroupError && last.code, group.evicted)
+    }
+  },
+  toString: () => name
+})

@@ -11,8 +11,8 @@ import * as Origin from "../src/Origin.ts"
 import * as Session from "../src/Session.ts"
 import * as Track from "../src/Track.ts"
 import { lite03 } from "../src/Version.ts"
-import { heard, say } from "./support/raw.ts"
-import { allOf, framesOf, groupOf, sessionOn } from "./support/world.ts"
+import { heard, say, settle } from "./support/raw.ts"
+import { allOf, connected, framesOf, groupOf, sessionOn } from "./support/world.ts"
 
 /** A group is larger than what a transport takes for a reader that does not read (1.25 MB per stream). */
 const frame = new Uint8Array(40_000)
@@ -31,7 +31,7 @@ const publisher = Effect.gen(function* () {
   const a = yield* network.bind("a")
   yield* a.setAlpns([lite03.alpn])
   const accept = Effect.flatMap(a.accept, (connection) =>
-    Session.make({ connection, version: lite03, publish: origin })
+    Session.make({ connection, version: lite03, publish: origin, hop: 1 })
   )
   yield* Effect.forkScoped(Effect.forever(accept))
   const dial = (name: string) =>
@@ -251,6 +251,41 @@ describe("a subscriber withstands", () => {
       }),
       { seed: 6, link: { latencyMs: 40, jitterMs: 20, loss: 0.05, bytesPerSecond: 5_000_000 } }
     )
+  )
+})
+
+describe("a subscriber of lite-03 is not told that a track is complete", () => {
+  /** The publisher ends the subscription, leaves this behind, and goes. */
+  const left = (hex: string, test: (track: Track.TrackConsumer) => Effect.Effect<void, unknown>) =>
+    run(
+      Effect.gen(function* () {
+        const [peer, connection] = yield* connected
+        const { session } = yield* sessionOn(connection)
+        yield* peer.acceptBi
+        const subscribing = yield* Effect.forkScoped(session.consume("ada").subscribe("video"))
+        const stream = yield* peer.acceptBi
+        yield* say(stream, "00 05 00 00 00 00 00")
+        const track = yield* Fiber.join(subscribing)
+        const first = yield* peer.openUni
+        yield* say(first, "00 02 00 00 01 61")
+        first.finish()
+        stream.send.finish()
+        if (hex !== "") yield* say(yield* peer.openUni, hex)
+        yield* settle
+        peer.close(0, "gone")
+        yield* test(track)
+      }),
+      { seed: 10 }
+    )
+
+  it.effect("when a stream was cut before its header came: it may have been one of its groups", () =>
+    left("00 02 00", (track) =>
+      Effect.map(Effect.flip(allOf(track)), ({ code }) => assert.strictEqual(code, ErrorCode.transport))
+    )
+  )
+
+  it.effect("and is told so when nothing was cut", () =>
+    left("", (track) => Effect.map(allOf(track), (groups) => assert.deepStrictEqual(groups, ["0:a"])))
   )
 })
 

@@ -5,9 +5,12 @@
  * | variable | meaning | without it |
  * | --- | --- | --- |
  * | `LIVE_TRANSPORT` | what carries the connections: `iroh` | `iroh` |
+ * | `IROH_BACKING` | `auto`, `native` (the addon) or `number0` (`@number0/iroh`) | the addon where it is built |
  * | `IROH_SECRET` | secret key, 64 hex digits: who we are | a fresh one |
  * | `IROH_BIND` | local addresses, `ip:port` joined by commas | every interface, a free port |
  * | `IROH_RELAY` | `default`, `disabled`, or URLs joined by commas | the public relays |
+ * | `IROH_PEERS` | tickets of peers joined by commas, for dials by id | none |
+ * | `IROH_...` | windows, timeouts, congestion control, discovery, admission | see the README of endpoint-iroh |
  * | `LIVE_SUBSCRIPTIONS`, `LIVE_SUBSCRIBE_TIMEOUT` | limits of `Live` | see its README |
  */
 import * as AddressBook from "@effect-live/endpoint/AddressBook"

@@ -10,7 +10,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Layer, Result, Stream } from "effect"
 import * as Node from "../src/Node.ts"
 
-const here = { IROH_RELAY: "disabled", IROH_BIND: "127.0.0.1:0" }
+const here = { IROH_BACKING: process.env["IROH_BACKING"] ?? "", IROH_RELAY: "disabled", IROH_BIND: "127.0.0.1:0" }
 
 /** A node of its own with this environment, as long as the Scope. */
 const nodeIn = (env: Readonly<Record<string, string>>) =>

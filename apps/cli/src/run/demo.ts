@@ -1,6 +1,7 @@
 /** `irl demo`: a publisher here, a subscriber in another process; they find each other by the ticket alone. */
 import { createHash } from "node:crypto"
 import { fileURLToPath } from "node:url"
+import { Endpoint } from "@effect-live/endpoint/Endpoint"
 import * as Live from "@effect-live/live/Live"
 import * as LiveTicket from "@effect-live/live/LiveTicket"
 import * as Import from "@effect-live/media/Import"
@@ -23,6 +24,7 @@ export const demo = (input: { readonly once: boolean }) => onNode(run(input.once
 const run = Effect.fnUntraced(function* (once: boolean) {
   const output = yield* Output
   const live = yield* Live.Live
+  const { backing } = yield* Endpoint
   const files = yield* FileSystem.FileSystem
   const source = yield* Import.fromFile(sample)
   const broadcast = yield* LocalBroadcast.fromImport(source, { loop: true, wait: true })
@@ -30,6 +32,7 @@ const run = Effect.fnUntraced(function* (once: boolean) {
   const text = LiveTicket.format(ticket)
   yield* output.event("publishing", { ticket: text, id: ticket.addr.id, name: ticket.name }, `publishing at ${text}`)
   yield* output.text(qr(text))
+  const watching = `a second process watches it over ${backing.name} ${backing.version}, by this ticket alone:`
   yield* output.text(once ? watching : `${watching}\n${tryNext}`)
 
   const copy = `${yield* files.makeTempDirectoryScoped({ prefix: "irl-demo-" })}/copy.mkv`
@@ -39,7 +42,6 @@ const run = Effect.fnUntraced(function* (once: boolean) {
   yield* verify(watched, copy)
 })
 
-const watching = "a second process watches it over iroh, by this ticket alone:"
 const tryNext = `  in another terminal   npm run irl -- record TICKET -o copy.mp4
   your own file         npm run irl -- publish film.mp4
   a player              npm run -s irl -- record TICKET -o - | mpv -

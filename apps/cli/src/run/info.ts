@@ -15,16 +15,16 @@ export const info = Effect.fnUntraced(function* (input: { readonly ticket: strin
 const tell = Effect.fnUntraced(function* (ticket: LiveTicket) {
   const output = yield* Output
   const live = yield* Live.Live
-  const { broadcast, name, paths, session } = yield* live.subscribe(ticket)
+  const { broadcast, name, paths, peer } = yield* live.subscribe(ticket)
   yield* broadcast.ready
   const { catalog, warnings } = broadcast.catalog()
-  const announced = session.announcedNow()
+  const announced = peer.announcedNow()
   const video = [...catalog.video].map(([track, config]) => ({ track, ...facts(config), ...videoFacts(config) }))
   const audio = [...catalog.audio].map(([track, config]) => ({ track, ...facts(config), ...audioFacts(config) }))
   const ways = paths()
   const lines = [
     `endpoint   ${ticket.addr.id}`,
-    `protocol   ${session.version}`,
+    `protocol   ${peer.version}`,
     ...ways.map(
       (path) => `path       ${path.kind} ${path.remote}, RTT ${path.rttMs} ms${path.selected ? ", in use" : ""}`
     ),
@@ -34,7 +34,7 @@ const tell = Effect.fnUntraced(function* (ticket: LiveTicket) {
     ...(video.length + audio.length === 0 ? ["track      none: the catalog is empty"] : []),
     ...warnings.map(({ path, reason }) => `warning    catalog ${path}: ${reason}`)
   ]
-  const fields = { id: ticket.addr.id, protocol: session.version, paths: ways, announced, name, video, audio, warnings }
+  const fields = { id: ticket.addr.id, protocol: peer.version, paths: ways, announced, name, video, audio, warnings }
   yield* output.event("info", fields, lines.join("\n"))
 })
 

@@ -6,7 +6,9 @@ import type { LiveTicket } from "@effect-live/live/LiveTicket"
 import type { Subscription } from "@effect-live/live/Subscription"
 import * as Export from "@effect-live/media/Export"
 import * as Recorder from "@effect-live/media/Recorder"
+import * as ErrorCode from "@effect-live/moq/ErrorCode"
 import { Effect, Exit, Fiber, type FileSystem, Option, Schedule } from "effect"
+import * as Connection from "../Connection.ts"
 import * as Failure from "../Failure.ts"
 import { onNode } from "../onNode.ts"
 import { Output } from "../Output.ts"
@@ -66,7 +68,9 @@ type End =
   | { readonly _tag: "DurationReached" }
   /** The publisher said goodbye in the middle. */
   | { readonly _tag: "Stopped" }
-  /** It did not. */
+  /** Who answers at its place now has something else, or nothing: it was restarted. */
+  | { readonly _tag: "Restarted" }
+  /** Nobody answers. */
   | { readonly _tag: "Vanished"; readonly how: string }
 
 const run = Effect.fnUntraced(function* (input: Input, ticket: LiveTicket, target: Target) {
@@ -79,10 +83,11 @@ const run = Effect.fnUntraced(function* (input: Input, ticket: LiveTicket, targe
   })
   let subscription: Subscription | undefined
 
-  const follow: Effect.Effect<End, SubscribeError | Recorder.RecordError, FileSystem.FileSystem> = Effect.gen(
+  const follow: Effect.Effect<End, SubscribeError | Recorder.RecordError, FileSystem.FileSystem | Output> = Effect.gen(
     function* () {
       const current = yield* live.subscribe(ticket)
       subscription = current
+      yield* Connection.tell(current.peer)
       yield* output.hint(`recording ${current.name}, press Ctrl-C to stop`)
       const ended = yield* recorder.run(current.broadcast)
       return ended._tag === "Lost" ? yield* howLost(current) : ended
@@ -95,10 +100,20 @@ const run = Effect.fnUntraced(function* (input: Input, ticket: LiveTicket, targe
       if (end._tag === "Finished" || end._tag === "DurationReached") return end._tag
       if (!input.resume) {
         if (end._tag === "Stopped") return end._tag
-        return yield* Failure.make(end._tag, `the publisher is gone: ${end.how}; --resume would wait for it`)
+        const recorded = `${(progress().mediaMs / 1000).toFixed(1)} s are in ${input.output}`
+        return yield* end._tag === "Restarted"
+          ? Failure.make(
+              end._tag,
+              `the publisher was restarted: ${recorded}; --resume would go on with what it has now`
+            )
+          : Failure.make(end._tag, `the publisher is gone: ${end.how}; ${recorded}; --resume would wait for it`)
       }
       yield* output.event("waiting", { reason: end._tag })
-      yield* output.hint("the publisher is gone, waiting for it to come back")
+      yield* output.hint(
+        end._tag === "Restarted"
+          ? "the publisher was restarted, going on with what it has now"
+          : "the publisher is gone, waiting for it to come back"
+      )
       yield* Effect.sleep(retryEvery)
     }
   })
@@ -146,10 +161,10 @@ const howLost = ({ closed }: Subscription): Effect.Effect<End> =>
     Effect.timeoutOption(closed, closedGrace),
     Option.match({
       onNone: (): End => ({ _tag: "Vanished", how: "it gave a track up" }),
-      onSome: (how): End =>
-        how._tag === "Lost" && how.close._tag !== "Remote"
-          ? { _tag: "Vanished", how: formatClose(how.close) }
-          : { _tag: "Stopped" }
+      onSome: (how): End => {
+        if (how._tag === "Lost" && how.close._tag !== "Remote") return { _tag: "Vanished", how: formatClose(how.close) }
+        return how._tag === "Aborted" && how.code === ErrorCode.dropped ? { _tag: "Restarted" } : { _tag: "Stopped" }
+      }
     })
   )
 

@@ -6,6 +6,7 @@ import type { LiveTicket } from "@effect-live/live/LiveTicket"
 import * as RemoteBroadcast from "@effect-live/media/RemoteBroadcast"
 import type { GroupConsumer } from "@effect-live/moq/Group"
 import { Effect, Option } from "effect"
+import * as Connection from "../Connection.ts"
 import * as Failure from "../Failure.ts"
 import { onNode } from "../onNode.ts"
 import { Output } from "../Output.ts"
@@ -33,9 +34,10 @@ const tapTrack = Effect.fnUntraced(function* (
 ) {
   const output = yield* Output
   const live = yield* Live.Live
-  const { broadcast, name, session } = yield* live.subscribe(ticket)
+  const { broadcast, name, peer } = yield* live.subscribe(ticket)
+  yield* Connection.tell(peer)
   const track = yield* Option.match(wanted, { onSome: Effect.succeed, onNone: () => bestTrack(broadcast) })
-  const consumer = yield* session.consume(name).subscribe(track)
+  const consumer = yield* peer.consume(name).subscribe(track)
 
   const readGroup = Effect.fnUntraced(function* (group: GroupConsumer) {
     for (;;) {

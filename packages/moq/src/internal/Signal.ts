@@ -11,11 +11,16 @@ export class Signal {
     const attempt: Effect.Effect<void> = Effect.callback<void>((resume) => {
       if (ready()) return resume(Effect.void)
       const waiter = (): void => Resume.now(resume, ready() ? Effect.void : attempt)
-      if (this.#waiters === none) this.#waiters = [waiter]
-      else this.#waiters.push(waiter)
+      this.#add(waiter)
       return Effect.sync(() => this.#forget(waiter))
     })
     return attempt
+  }
+
+  /** Calls `changed` in the next `notify`, once; answers how to forget it. */
+  watch(changed: () => void): () => void {
+    this.#add(changed)
+    return () => this.#forget(changed)
   }
 
   notify(): void {
@@ -23,6 +28,11 @@ export class Signal {
     if (waiters === none) return
     this.#waiters = none // who waits again inside waits for the next time
     for (const waiter of waiters) waiter()
+  }
+
+  #add(waiter: () => void): void {
+    if (this.#waiters === none) this.#waiters = [waiter]
+    else this.#waiters.push(waiter)
   }
 
   #forget(waiter: () => void): void {

@@ -115,6 +115,7 @@ export const pair = (remotes: readonly [Remote, Remote], options: Options = {}):
       acceptBi: from.bi.take,
       maxDatagramBytes: () => 0,
       sendDatagram: () => Effect.void,
+      writeDatagram: () => Effect.void,
       readDatagram: Effect.never,
       paths: () => [],
       pathChanges: Stream.empty,

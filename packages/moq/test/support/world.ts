@@ -7,18 +7,21 @@ import type * as Group from "../../src/Group.ts"
 import * as Origin from "../../src/Origin.ts"
 import * as Session from "../../src/Session.ts"
 import type * as Track from "../../src/Track.ts"
-import { lite03 } from "../../src/Version.ts"
+import { fromAlpn, lite03, type Version } from "../../src/Version.ts"
 
 /** Both ends of a connection from node `a` to node `b`, with addresses exchanged. */
-export const connected: Effect.Effect<readonly [Connection, Connection], never, SimNetwork | Scope.Scope> = Effect.gen(
-  function* () {
+export const connectedOn = (
+  version: Version
+): Effect.Effect<readonly [Connection, Connection], never, SimNetwork | Scope.Scope> =>
+  Effect.gen(function* () {
     const network = yield* SimNetwork
     const a = yield* network.bind("a")
     const b = yield* network.bind("b")
-    yield* b.setAlpns([lite03.alpn])
-    return yield* Effect.all([a.connect(network.addr("b"), [lite03.alpn]), b.accept], { concurrency: 2 })
-  }
-).pipe(Effect.orDie)
+    yield* b.setAlpns([version.alpn])
+    return yield* Effect.all([a.connect(network.addr("b"), [version.alpn]), b.accept], { concurrency: 2 })
+  }).pipe(Effect.orDie)
+
+export const connected = connectedOn(lite03)
 
 export interface Node {
   readonly origin: Origin.Origin
@@ -26,15 +29,18 @@ export interface Node {
 }
 
 /** Sessions on both ends. */
-export const sessions: Effect.Effect<readonly [Node, Node], never, SimNetwork | Scope.Scope> = Effect.flatMap(
-  connected,
-  (ends) => Effect.all([sessionOn(ends[0]), sessionOn(ends[1])])
-)
+export const sessionsOn = (version: Version): Effect.Effect<readonly [Node, Node], never, SimNetwork | Scope.Scope> =>
+  Effect.flatMap(connectedOn(version), (ends) => Effect.all([sessionOn(ends[0], { hop: 1 }), sessionOn(ends[1])]))
 
-export const sessionOn = (connection: Connection): Effect.Effect<Node, never, Scope.Scope> =>
+/** A session of the version that the connection has. */
+export const sessionOn = (
+  connection: Connection,
+  options: Partial<Session.Options> = {}
+): Effect.Effect<Node, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const origin = Origin.make()
-    return { origin, session: yield* Session.make({ connection, version: lite03, publish: origin }) }
+    const origin = options.publish ?? Origin.make()
+    const version = fromAlpn(connection.alpn) ?? lite03
+    return { origin, session: yield* Session.make({ hop: 42, ...options, connection, version, publish: origin }) }
   })
 
 export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
