@@ -74,7 +74,7 @@ else {
   const bindAddrs = [Result.getOrThrow(TransportAddr.parseIp("127.0.0.1:0"))]
   await Effect.runPromise(
     Effect.scoped(layer).pipe(
-      Effect.provide(Iroh.layer({ bindAddrs, relayMode: "disabled" }).pipe(Layer.provide(AddressBook.layer)))
+      Effect.provide(Iroh.layerNumber0({ bindAddrs, relayMode: "disabled" }).pipe(Layer.provide(AddressBook.layer)))
     )
   )
 }

@@ -1,5 +1,5 @@
 /**
- * The Endpoint Layer on real iroh against the bare binding that carries it, two processes on the loopback interface, the two
+ * The Endpoint Layer on `@number0/iroh` against the bare binding that carries it, two processes on the loopback interface, the two
  * taking turns: bytes of one stream, and the time to connect.
  */
 import { spawn } from "node:child_process"
@@ -14,7 +14,7 @@ import * as TransportAddr from "@effect-live/endpoint/TransportAddr"
 import * as Iroh from "@effect-live/endpoint-iroh/Iroh"
 import * as binding from "@number0/iroh"
 import { Effect, Layer, Result } from "effect"
-import { fromNumbers, toNumbers } from "../packages/endpoint-iroh/src/internal/bytes.ts"
+import { fromNumbers, toNumbers } from "../packages/endpoint-iroh/src/internal/number0/bytes.ts"
 import type { Row } from "./Row.ts"
 
 const alpn = "effect-live/bench"
@@ -169,7 +169,7 @@ export const run = async (): Promise<ReadonlyArray<Row>> => {
     })
     const { rates, times } = await Effect.runPromise(
       Effect.scoped(measured).pipe(
-        Effect.provide(Iroh.layer({ bindAddrs, relayMode: "disabled" }).pipe(Layer.provide(AddressBook.layer)))
+        Effect.provide(Iroh.layerNumber0({ bindAddrs, relayMode: "disabled" }).pipe(Layer.provide(AddressBook.layer)))
       )
     )
     await bare.endpoint.close()

@@ -62,8 +62,8 @@ const sessions = Effect.suspend(() => {
         { _tag: "Anonymous", path: "viewer" }
       ])
       yield* Effect.addFinalizer(() => Effect.sync(() => ends[0].close(0, "")))
-      yield* Session.make({ connection: ends[0], version: lite03, publish: origin })
-      const session = yield* Session.make({ connection: ends[1], version: lite03, publish: Origin.make() })
+      yield* Session.make({ connection: ends[0], version: lite03, publish: origin, hop: 1 })
+      const session = yield* Session.make({ connection: ends[1], version: lite03, publish: Origin.make(), hop: 2 })
       const track = yield* session.consume("camera").subscribe("video")
       const group = yield* track.next
       if (group === End || "_tag" in group) return yield* Effect.die(new Error("no group"))

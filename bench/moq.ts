@@ -1,32 +1,26 @@
 /**
  * Frames delivered in one process: 4 kB each, groups of 60, to one consumer and to a hundred; by the model alone, and by sessions
- * over a link without delay. `npm run bench -- moq`
+ * of lite-03 and lite-05 over a link without delay. `npm run bench -- moq`
  */
+import type { Connection } from "@effect-live/endpoint/Connection"
 import { Blocked, End } from "@effect-live/endpoint/Stream"
 import * as Broadcast from "@effect-live/moq/Broadcast"
 import type { GroupConsumer } from "@effect-live/moq/Group"
 import * as Origin from "@effect-live/moq/Origin"
 import * as Session from "@effect-live/moq/Session"
 import * as Track from "@effect-live/moq/Track"
-import { lite03 } from "@effect-live/moq/Version"
+import { lite03, lite05, type Version } from "@effect-live/moq/Version"
 import { Effect, Fiber, type Scope } from "effect"
 import { pair } from "../packages/moq/test/support/memory.ts"
 import type { Row } from "./Row.ts"
 
-const frame = new Uint8Array(4_000)
-const framesPerGroup = 60
+export const frame = new Uint8Array(4_000)
+export const framesPerGroup = 60
 
-interface Drained {
-  readonly frames: number
-  /** When the last frame came: the end of a subscription is later, as it waits for late groups. */
-  readonly atMs: number
-}
-
-/** Takes the frames of a track to its end; waits only where there is nothing. */
-const drain = (track: Track.TrackConsumer): Effect.Effect<Drained> =>
+/** Takes the frames of a track to its end and counts them; waits only where there is nothing. */
+const drain = (track: Track.TrackConsumer): Effect.Effect<number> =>
   Effect.suspend(() => {
     let frames = 0
-    let atMs = 0
     let group: GroupConsumer | undefined
     let open = true
     const advance = (): Effect.Effect<void> => {
@@ -42,24 +36,24 @@ const drain = (track: Track.TrackConsumer): Effect.Effect<Drained> =>
         } else {
           const next = group.tryRead()
           if (next === Blocked) return group.readable
-          if (next instanceof Uint8Array) {
-            frames++
-          } else {
-            if (next === End) atMs = performance.now()
-            group = undefined
-          }
+          if (next instanceof Uint8Array) frames++
+          else group = undefined
         }
       }
     }
-    return Effect.map(Effect.whileLoop({ while: () => open, body: advance, step: () => {} }), () => ({ frames, atMs }))
+    return Effect.map(Effect.whileLoop({ while: () => open, body: advance, step: () => {} }), () => frames)
   })
 
-const camera = (): readonly [Origin.Origin, Track.TrackProducer] => {
+/** A broadcast with one track, of which the first frame is there. */
+export const camera = (): readonly [Origin.Origin, Track.TrackProducer] => {
   const origin = Origin.make()
   const broadcast = Broadcast.make()
   const video = Track.make("video")
   broadcast.insertTrack(video)
   origin.publish("camera", broadcast.consume())
+  const group = video.appendGroup()
+  group.write(frame)
+  group.finish()
   return [origin, video]
 }
 
@@ -74,6 +68,31 @@ const film = (video: Track.TrackProducer, groups: number): Effect.Effect<void> =
     video.finish()
   })
 
+/** Two ends of a connection. */
+export type Link = Effect.Effect<readonly [Connection, Connection], unknown, Scope.Scope>
+
+export const memory: Link = Effect.acquireRelease(
+  Effect.sync(() =>
+    pair([
+      { _tag: "Anonymous", path: "publisher" },
+      { _tag: "Anonymous", path: "viewer" }
+    ])
+  ),
+  ([end]) => Effect.sync(() => end.close(0, ""))
+)
+
+/** A viewer's session; the other end publishes what is in the table. */
+export const visit = (
+  link: Link,
+  version: Version,
+  origin: Origin.Origin
+): Effect.Effect<Session.Session, unknown, Scope.Scope> =>
+  Effect.gen(function* () {
+    const ends = yield* link
+    yield* Session.make({ connection: ends[0], version, publish: origin, hop: 1 })
+    return yield* Session.make({ connection: ends[1], version, publish: Origin.make(), hop: 2 })
+  })
+
 /** The consumer of a viewer, in the model or at the other end of a session. */
 type Subscribe = (
   origin: Origin.Origin,
@@ -82,54 +101,62 @@ type Subscribe = (
 
 const local: Subscribe = (_, video) => Effect.sync(() => video.consume())
 
-const remote: Subscribe = (origin) =>
-  Effect.gen(function* () {
-    const ends = pair([
-      { _tag: "Anonymous", path: "publisher" },
-      { _tag: "Anonymous", path: "viewer" }
-    ])
-    const viewer = Origin.make()
-    yield* Session.make({ connection: ends[0], version: lite03, publish: origin })
-    const session = yield* Session.make({ connection: ends[1], version: lite03, publish: viewer })
-    return yield* session.consume("camera").subscribe("video")
-  })
+export const remote =
+  (link: Link, version: Version): Subscribe =>
+  (origin) =>
+    Effect.flatMap(visit(link, version, origin), (session) => session.consume("camera").subscribe("video"))
 
-/** Deliveries per second; best of some rounds, as the machine may be busy with other things. */
+/** The first frame of the track, so that a subscription is known to be served. */
+export const firstFrame = (track: Track.TrackConsumer): Effect.Effect<void, unknown> =>
+  Effect.flatMap(track.next, (group) =>
+    group === End || "_tag" in group ? Effect.die(new Error("no group")) : Effect.asVoid(group.read)
+  )
+
+/** Milliseconds that a core has worked for this thread: what others do on the machine does not count. */
+export const cpuMs = (): number => {
+  const { system, user } = process.threadCpuUsage()
+  return (system + user) / 1_000
+}
+
+/** Deliveries per second of one core, of one round. */
+export const round = (subscribe: Subscribe, viewers: number, groups: number): Promise<number> =>
+  Effect.runPromise(
+    Effect.scoped(
+      Effect.gen(function* () {
+        const [origin, video] = camera()
+        const tracks = yield* Effect.all(Array.from({ length: viewers }, () => subscribe(origin, video)))
+        yield* Effect.forEach(tracks, firstFrame)
+        const counting = yield* Effect.forEach(tracks, (track) =>
+          Effect.forkScoped(drain(track), { startImmediately: true })
+        )
+        const fromMs = cpuMs()
+        yield* film(video, groups)
+        const drained = yield* Effect.forEach(counting, Fiber.join)
+        const frames = drained.reduce((sum, frames) => sum + frames, 0)
+        if (frames !== viewers * groups * framesPerGroup) {
+          return yield* Effect.die(new Error(`${frames} frames of ${viewers * groups * framesPerGroup} arrived`))
+        }
+        return (frames / (cpuMs() - fromMs)) * 1_000
+      })
+    )
+  )
+
+/** Best of some rounds, as the machine may be busy with other things. */
 const measure = async (subscribe: Subscribe, viewers: number, groups: number): Promise<number> => {
   let best = 0
-  for (let round = 0; round < 10; round++) {
-    const rate = await Effect.runPromise(
-      Effect.scoped(
-        Effect.gen(function* () {
-          const [origin, video] = camera()
-          const tracks = yield* Effect.all(Array.from({ length: viewers }, () => subscribe(origin, video)))
-          const counting = yield* Effect.forEach(tracks, (track) =>
-            Effect.forkScoped(drain(track), { startImmediately: true })
-          )
-          const fromMs = performance.now()
-          yield* film(video, groups)
-          const drained = yield* Effect.forEach(counting, Fiber.join)
-          const frames = drained.reduce((sum, { frames }) => sum + frames, 0)
-          const lastMs = Math.max(...drained.map(({ atMs }) => atMs))
-          if (frames !== viewers * groups * framesPerGroup) {
-            return yield* Effect.die(new Error(`${frames} frames of ${viewers * groups * framesPerGroup} arrived`))
-          }
-          return (frames / (lastMs - fromMs)) * 1_000
-        })
-      )
-    )
-    best = Math.max(best, rate)
-  }
+  for (let n = 0; n < 6; n++) best = Math.max(best, await round(subscribe, viewers, groups))
   return best
 }
 
-const row = (what: string, value: number): Row => ({ what, value, unit: "frames/s", reach: "above 200,000" })
+const row = (what: string, value: number): Row => ({ what, value, unit: "frames/s of a core", reach: "above 200,000" })
 
 export const run = async (): Promise<ReadonlyArray<Row>> => {
   return [
     row("moq model, 4 kB frames, 1 to 1", await measure(local, 1, 2_000)),
     row("moq model, 4 kB frames, 1 to 100", await measure(local, 100, 500)),
-    row("moq session, 4 kB frames, 1 to 1", await measure(remote, 1, 500)),
-    row("moq session, 4 kB frames, 1 to 100", await measure(remote, 100, 50))
+    row("moq session, lite-03, 4 kB frames, 1 to 1", await measure(remote(memory, lite03), 1, 500)),
+    row("moq session, lite-03, 4 kB frames, 1 to 100", await measure(remote(memory, lite03), 100, 50)),
+    row("moq session, lite-05, 4 kB frames, 1 to 1", await measure(remote(memory, lite05), 1, 500)),
+    row("moq session, lite-05, 4 kB frames, 1 to 100", await measure(remote(memory, lite05), 100, 50))
   ]
 }

@@ -1,10 +1,7 @@
 /**
- * One moq track over real iroh against the bare binding moving the same bytes, two processes on the loopback interface, the two
- * taking turns.
+ * One moq track over real iroh, end to end: frames of 4 kB in groups of 60 from one process to another on the loopback interface, on
+ * both backings in turn. The processor time is that of both processes.
  */
-import { spawn } from "node:child_process"
-import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
 import * as AddressBook from "@effect-live/endpoint/AddressBook"
 import * as EndpointAddr from "@effect-live/endpoint/EndpointAddr"
 import * as EndpointId from "@effect-live/endpoint/EndpointId"
@@ -13,106 +10,95 @@ import { Blocked, End } from "@effect-live/endpoint/Stream"
 import * as TransportAddr from "@effect-live/endpoint/TransportAddr"
 import * as Iroh from "@effect-live/endpoint-iroh/Iroh"
 import * as Moq from "@effect-live/moq/Moq"
-import * as binding from "@number0/iroh"
-import { Effect, Layer, Result } from "effect"
+import { Context, Effect, Exit, Layer, Result, Scope } from "effect"
+import { median, program, start } from "./Child.ts"
 import type { Row } from "./Row.ts"
 
-const rounds = 11
-const groups = 64
+/** All groups fit into what a track keeps, or the first would be gone before they are asked for. */
 const framesPerGroup = 60
 const frameBytes = 4096
-const totalBytes = groups * framesPerGroup * frameBytes
-const chunkBytes = 65_536
+const bindAddrs = [Result.getOrThrow(TransportAddr.parseIp("127.0.0.1:0"))]
+const sides = {
+  native: { layer: Iroh.layerNative, groups: 100, rounds: 7 },
+  number0: { layer: Iroh.layerNumber0, groups: 20, rounds: 3 }
+} as const
 
-const start = async (program: string, args: ReadonlyArray<string>) => {
-  const file = fileURLToPath(new URL(program, import.meta.url))
-  const child = spawn(process.execPath, ["--conditions=@effect-live/source", file, ...args], {
-    stdio: ["ignore", "pipe", "inherit"]
-  })
-  const first = await createInterface({ input: child.stdout })[Symbol.asyncIterator]().next()
-  if (first.done === true) throw new Error(`${program} did not start`)
-  const target: { readonly id: string; readonly addr: string } = JSON.parse(first.value)
-  return { child, target }
+interface Measured {
+  readonly rate: number
+  readonly cpuUs: number
 }
 
-const bindAddrs = [Result.getOrThrow(TransportAddr.parseIp("127.0.0.1:0"))]
-const layer = Moq.layer().pipe(
-  Layer.provideMerge(Router.layer),
-  Layer.provide(Iroh.layer({ bindAddrs, relayMode: "disabled" })),
-  Layer.provide(AddressBook.layer)
-)
+/** A subscriber in this process, and how it measures one subscription. */
+const subscriber = async (backing: keyof typeof sides) => {
+  const { groups, layer } = sides[backing]
+  const total = groups * framesPerGroup
+  const publisher = start(program("track-child.ts", "stored", groups, framesPerGroup, frameBytes), {
+    IROH_BACKING: backing
+  })
+  const target = await publisher.line<{ readonly id: string; readonly addr: string }>()
+  const scope = await Effect.runPromise(Scope.make())
+  const services = Layer.fresh(
+    Moq.layer().pipe(
+      Layer.provide(Router.layer),
+      Layer.provide(layer({ bindAddrs, relayMode: "disabled" })),
+      Layer.provide(AddressBook.layer)
+    )
+  )
+  const moq = Context.get(await Effect.runPromise(Layer.buildWithScope(services, scope)), Moq.Moq)
+  const id = Result.getOrThrow(EndpointId.parse(target.id))
+  const addr = EndpointAddr.make(id, [Result.getOrThrow(TransportAddr.parseIp(target.addr))])
+  const session = await Effect.runPromise(Scope.provide(moq.connect(addr), scope))
 
-const median = (values: ReadonlyArray<number>): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0
+  const cpuMs = async () => {
+    publisher.tell("")
+    const theirs = await publisher.line<{ readonly cpuMs: number }>()
+    const { system, user } = process.cpuUsage()
+    return theirs.cpuMs + (user + system) / 1000
+  }
+  const read = Effect.gen(function* () {
+    const consumer = yield* session.consume("bulk").subscribe("data", { start: 0 })
+    let frames = 0
+    while (frames < total) {
+      const next = yield* consumer.next
+      if (next === End || "_tag" in next) return yield* Effect.die(new Error("a group was lost"))
+      for (;;) {
+        const frame = next.tryRead()
+        if (frame === End) break
+        if (frame === Blocked) yield* next.readable
+        else if (frame instanceof Uint8Array) frames++
+        else return yield* frame
+      }
+    }
+  })
+  const once = async (): Promise<Measured> => {
+    const before = await cpuMs()
+    const started = performance.now()
+    await Effect.runPromise(Effect.scoped(read))
+    const ms = performance.now() - started
+    return { rate: (total / ms) * 1000, cpuUs: (((await cpuMs()) - before) * 1000) / total }
+  }
+  const stop = async () => {
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+    publisher.stop()
+  }
+  return { once, stop }
+}
 
 export const run = async (): Promise<ReadonlyArray<Row>> => {
-  const publisher = await start("track-child.ts", [groups, framesPerGroup, frameBytes].map(String))
-  const receiver = await start("iroh-child.ts", ["bare"])
-  const builder = binding.Endpoint.builder()
-  binding.presetMinimal(builder)
-  builder.relayMode(binding.RelayMode.disabled())
-  builder.bindAddr("127.0.0.1:0")
-  const endpoint = await builder.bind()
-  try {
-    const connection = await endpoint.connect(
-      new binding.EndpointAddr(binding.EndpointId.fromString(receiver.target.id), null, [receiver.target.addr]),
-      [...new TextEncoder().encode("effect-live/bench")]
-    )
-    // Made beforehand: what the binding does is measured, not what a caller pays to prepare for it.
-    const chunk = Array.from<number>({ length: chunkBytes }).fill(7)
-    const bare = async () => {
-      const started = performance.now()
-      const stream = await connection.openUni()
-      for (let sent = 0; sent < totalBytes; sent += chunkBytes) await stream.writeAll(chunk)
-      await stream.finish()
-      await (await connection.acceptUni()).read(1)
-      return totalBytes / 1000 / (performance.now() - started)
+  const rows: Array<Row> = []
+  for (const backing of ["native", "number0"] as const) {
+    const { once, stop } = await subscriber(backing)
+    const all: Array<Measured> = []
+    for (let round = 0; round <= sides[backing].rounds; round++) {
+      const measured = await once()
+      if (round > 0) all.push(measured)
     }
-    const measured = Effect.gen(function* () {
-      const moq = yield* Moq.Moq
-      const id = Result.getOrThrow(EndpointId.parse(publisher.target.id))
-      const addr = EndpointAddr.make(id, [Result.getOrThrow(TransportAddr.parseIp(publisher.target.addr))])
-      const session = yield* moq.connect(addr)
-      const track = Effect.gen(function* () {
-        const started = performance.now()
-        const consumer = yield* session.consume("bulk").subscribe("data", { start: 0 })
-        let bytes = 0
-        while (bytes < totalBytes) {
-          const next = yield* consumer.next
-          if (next === End || "_tag" in next) return yield* Effect.die(new Error("a group was lost"))
-          for (;;) {
-            const frame = next.tryRead()
-            if (frame === End) break
-            if (frame === Blocked) yield* next.readable
-            else if (frame instanceof Uint8Array) bytes += frame.length
-            else return yield* frame
-          }
-        }
-        return totalBytes / 1000 / (performance.now() - started)
-      })
-      const rates: Array<readonly [number, number]> = []
-      for (let round = 0; round <= rounds; round++) {
-        const pair = [yield* Effect.scoped(track), yield* Effect.promise(bare)] as const
-        if (round > 0) rates.push(pair)
-      }
-      return rates
-    })
-    const rates = await Effect.runPromise(Effect.scoped(measured).pipe(Effect.provide(layer)))
-    const [ours, theirs] = [median(rates.map(([rate]) => rate)), median(rates.map(([, rate]) => rate))]
-    return [
-      { what: "one track over iroh, two processes", value: ours, unit: "MB/s", reach: "" },
-      { what: "the bare binding, same bytes", value: theirs, unit: "MB/s", reach: "" },
-      {
-        what: "track / bare binding",
-        value: median(rates.map(([rate, other]) => rate / other)),
-        unit: "",
-        reach: "0.9"
-      }
-    ]
-  } finally {
-    await endpoint.close()
-    publisher.child.kill()
-    receiver.child.kill()
+    await stop()
+    const what = `track: 4 kB frames in groups of 60, two processes, ${backing}`
+    rows.push({ what, value: median(all.map(({ rate }) => rate)), unit: "frames/s", reach: "" })
+    rows.push({ what: `${what}, both`, value: median(all.map(({ cpuUs }) => cpuUs)), unit: "CPU us/frame", reach: "" })
   }
+  return rows
 }
 
 if (import.meta.main) console.table(await run())

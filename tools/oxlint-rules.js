@@ -9,7 +9,8 @@ const floors = {
   actor: [],
   sim: ["actor"],
   endpoint: ["wire", "actor", "sim"],
-  "endpoint-iroh": ["endpoint"],
+  native: [],
+  "endpoint-iroh": ["endpoint", "native"],
   moq: ["endpoint"],
   media: ["moq"],
   live: ["media"],
@@ -18,7 +19,7 @@ const floors = {
 }
 
 /** Rooms of the house that may use `node:*`. */
-const platformRooms = new Set(["endpoint-iroh", "node", "cli"])
+const platformRooms = new Set(["native", "endpoint-iroh", "node", "cli"])
 
 const reachable = (room) => {
   const seen = new Set()
