@@ -464,6 +464,8 @@ describe("the rules of @number0/iroh", () => {
 
 describe("what the binding says in words", () => {
   it("closes are told apart, whatever their reason contains", () => {
+    const going = "the endpoint encountered an internal error and cannot continue: endpoint driver future was dropped"
+    assert.deepStrictEqual(closeOf(going), { _tag: "Local", code: 0, reason: "" }, "the endpoint closed under it")
     assert.deepStrictEqual(closeOf("closed by peer: bye (code 42)"), { _tag: "Remote", code: 42, reason: "bye" })
     assert.deepStrictEqual(closeOf("closed by peer: a (code 7) (code 42)"), {
       _tag: "Remote",

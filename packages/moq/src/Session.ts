@@ -58,7 +58,8 @@ export interface Session {
   readonly detached: Effect.Effect<Close>
   /**
    * Goes on with another connection. What was announced and subscribed over the one before goes on where the peer still has it. A
-   * connection that the session still has is left, not closed. `ended`: the session is over, the connection was not touched.
+   * connection that the session still has is left, not closed; of several calls the last one counts. `ended`: the session is over,
+   * the connection was not touched.
    */
   readonly attach: (connection: Connection, version: Version) => Effect.Effect<"attached" | "ended">
   /** Waits until the peer says that it will close the session, and where it can be had afterwards; empty: dial it again. */
@@ -191,18 +192,18 @@ class Driver {
         this.#signal.notify()
       },
       detached: this.#when(() => (this.#link === undefined && this.#close === undefined ? this.#lost : undefined)),
-      attach: (connection, version) =>
-        Effect.suspend(() => {
-          const link = this.#nextLink++
-          this.#coming.set(link, { connection, version })
-          const { alpn, announceOk, setup, subscribeUpdates } = version
-          const traits = { alpn, announceOk, setup, subscribeUpdates }
-          return Effect.matchEffect(actor.tell({ _tag: "Attached", link, version: traits }), {
-            onSuccess: () =>
-              Effect.map(this.#linkAfter(link - 1), (begun) => (begun === undefined ? "ended" : "attached")),
-            onFailure: () => Effect.succeed("ended" as const)
-          })
-        }),
+      attach: (connection, version) => {
+        // numbered when called: where several are under way, the last call counts
+        const link = this.#nextLink++
+        this.#coming.set(link, { connection, version })
+        const { alpn, announceOk, setup, subscribeUpdates } = version
+        const traits = { alpn, announceOk, setup, subscribeUpdates }
+        return Effect.matchEffect(actor.tell({ _tag: "Attached", link, version: traits }), {
+          onSuccess: () =>
+            Effect.map(this.#linkAfter(link - 1), (begun) => (begun === undefined ? "ended" : "attached")),
+          onFailure: () => Effect.succeed("ended" as const)
+        })
+      },
       goaway: this.#when(() => this.#goaway),
       sendGoaway: (uri) =>
         Effect.suspend(() => {
@@ -295,7 +296,7 @@ class Driver {
   #begin(number: number, self: Self): void {
     const coming = this.#coming.get(number)
     if (coming === undefined) return
-    this.#coming.delete(number)
+    for (const link of this.#coming.keys()) if (link <= number) this.#coming.delete(link)
     const { connection, version } = coming
     this.#connection = connection
     this.#version = version

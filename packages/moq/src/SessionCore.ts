@@ -271,6 +271,8 @@ const onLink = (state: State, event: LinkEvent, now: number): Outputs => {
 // ---- the connection -------------------------------------------------------------------------------------------------
 
 const attached = (state: State, link: number, version: Traits, now: number): Outputs => {
+  // overtaken on its way here by a later one
+  if (link < state.link) return nothing
   const before = state.attached ? leave(state, true) : nothing
   // frames of another version have another form, and its peers other numbers
   const anew = state.version !== undefined && state.version.alpn !== version.alpn

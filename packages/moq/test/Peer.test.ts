@@ -385,8 +385,8 @@ const flapping = Effect.gen(function* () {
 
 describe("under the race finder", () => {
   it.effect(
-    "a connection that flaps while both ends dial loses nothing without a word in 300 seeds",
-    () => Simulation.clean(Effect.scoped(Effect.provide(flapping, networkLayer())), { seeds: 300 }),
+    "a connection that flaps while both ends dial loses nothing without a word in 1,000 seeds",
+    () => Simulation.clean(Effect.scoped(Effect.provide(flapping, networkLayer())), { seeds: 1_000 }),
     120_000
   )
 })

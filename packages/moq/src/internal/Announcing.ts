@@ -90,7 +90,8 @@ export const serveAnnouncements = (
     yield* Effect.raceFirst(writeAnnouncements(link, request, send), readToEnd(link, reader)).pipe(
       Effect.ensuring(link.tell({ _tag: "AnnounceClosed", link: link.number }))
     )
-  }).pipe(Effect.ignore, Effect.ensuring(Effect.sync(() => send.finish())))
+    // a connection that is left, or lost, says nothing: the end of this stream would be the end of what was announced
+  }).pipe(Effect.ignore, Effect.andThen(Effect.sync(() => send.finish())))
 
 /** Tells a peer what is published under a prefix, as long as it listens. */
 const writeAnnouncements = (

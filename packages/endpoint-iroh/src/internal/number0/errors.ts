@@ -17,8 +17,9 @@ export const closeOf = (text: string): Close => {
   const bare = /^closed by peer: (\d+)$/.exec(text)
   if (bare !== null) return { _tag: "Remote", code: Number(bare[1]), reason: "" }
   if (text === "timed out") return { _tag: "IdleTimeout" }
-  // Our own close is known before the binding says so: this is the endpoint going away under the connection.
-  if (text === "closed") return { _tag: "Local", code: 0, reason: "" }
+  // Our own close is known before the binding says so: this is the endpoint going away under the connection, sooner or later.
+  if (text === "closed" || text.includes("endpoint driver future was dropped"))
+    return { _tag: "Local", code: 0, reason: "" }
   return { _tag: "TransportFailed", message: text }
 }
 
