@@ -2,10 +2,13 @@
 import * as Live from "@effect-live/live/Live"
 import type { LiveTicket } from "@effect-live/live/LiveTicket"
 import type { AudioConfig, VideoConfig } from "@effect-live/media/Catalog"
-import { Effect } from "effect"
+import { Effect, Stream } from "effect"
 import { onNode } from "../onNode.ts"
 import { Output } from "../Output.ts"
 import * as Tickets from "../Tickets.ts"
+
+/** How long the announcements may take once the catalog is here, in milliseconds. */
+const announcementMs = 2_000
 
 export const info = Effect.fnUntraced(function* (input: { readonly ticket: string }) {
   const ticket = yield* Tickets.parse(input.ticket)
@@ -17,6 +20,9 @@ const tell = Effect.fnUntraced(function* (ticket: LiveTicket) {
   const live = yield* Live.Live
   const { broadcast, name, paths, peer } = yield* live.subscribe(ticket)
   yield* broadcast.ready
+  // the catalog may be here before the announcements; a publisher that answers without announcing has nothing to tell
+  const said = Stream.runHead(Stream.filter(peer.announced(name), ({ active, path }) => active && path === name))
+  yield* Effect.timeoutOption(said, announcementMs)
   const { catalog, warnings } = broadcast.catalog()
   const announced = peer.announcedNow()
   const video = [...catalog.video].map(([track, config]) => ({ track, ...facts(config), ...videoFacts(config) }))
