@@ -288,7 +288,11 @@ export const attached = (state: Session & { readonly announced: ReadonlyMap<stri
   [...state.subscriptions.values()].flatMap((subscription) => {
     if (subscription.asked || subscription.phase === "ended") return nothing
     if (subscription.phase === "opening") return open(subscription, "fresh", now)
-    return state.announced.has(subscription.broadcast) ? nothing : open(subscription, "check", now)
+    if (state.announced.has(subscription.broadcast)) return nothing
+    // never announced: where peers name their content, this one's nobody can tell from what may be there by now
+    return state.version?.announceOk === true
+      ? abort(state, subscription, ErrorCode.dropped)
+      : open(subscription, "check", now)
   })
 
 /** The broadcast is there again. */
