@@ -9,20 +9,8 @@ import * as Track from "@effect-live/moq/Track"
 import { lite03 } from "@effect-live/moq/Version"
 import { Effect } from "effect"
 import { pair } from "../packages/moq/test/support/memory.ts"
+import { liveBytes } from "./Heap.ts"
 import type { Row } from "./Row.ts"
-
-/** Bytes that live after a collection, of the heap and of buffers outside it. */
-const liveBytes = Effect.promise(async () => {
-  const { gc } = globalThis
-  if (gc === undefined) throw new Error("run with --expose-gc")
-  // finalizers and buffers outside the heap go with the turns after a collection
-  for (let round = 0; round < 4; round++) {
-    gc()
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-  const { heapUsed, arrayBuffers } = process.memoryUsage()
-  return heapUsed + arrayBuffers
-})
 
 const growth = (times: number, once: Effect.Effect<void>): Effect.Effect<number> =>
   Effect.gen(function* () {

@@ -10,6 +10,7 @@ import * as Session from "@effect-live/moq/Session"
 import { lite05 } from "@effect-live/moq/Version"
 import { Effect, Fiber, type Scope } from "effect"
 import { camera, cpuMs, firstFrame, frame, framesPerGroup, memory, visit } from "./moq.ts"
+import { liveBytes } from "./Heap.ts"
 import type { Row } from "./Row.ts"
 
 // ---- one more subscriber ----------------------------------------------------------------------------------------------
@@ -70,18 +71,6 @@ const served = (viewers: number, groups: number): Effect.Effect<number, unknown>
       return cpuMs() - fromMs
     })
   )
-
-/** Bytes that live after a collection, of the heap and of buffers outside it. */
-const liveBytes = Effect.promise(async () => {
-  const { gc } = globalThis
-  if (gc === undefined) throw new Error("run with --expose-gc")
-  for (let round = 0; round < 4; round++) {
-    gc()
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-  const { heapUsed, arrayBuffers } = process.memoryUsage()
-  return heapUsed + arrayBuffers
-})
 
 interface Held {
   /** Bytes for each viewer: its session, its subscription and what stands for its end of the connection. */

@@ -2,7 +2,7 @@
 import type { Close } from "@effect-live/endpoint/Close"
 import { type Connection, DatagramTooLarge, type Path, type Remote } from "@effect-live/endpoint/Connection"
 import { type BiStream, ConnectionLost } from "@effect-live/endpoint/Stream"
-import { type Loss, loss, Outcome, Waiters, WaitQueue } from "@effect-live/endpoint/StreamKit"
+import { type Loss, loss, Opener, Outcome, Waiters, WaitQueue } from "@effect-live/endpoint/StreamKit"
 import { Effect, Exit, type Scope, Stream } from "effect"
 import * as Limits from "./Limits.ts"
 import * as Streams from "./streams.ts"
@@ -72,13 +72,12 @@ const connect = ({ name, remote, session }: Options, stats: W3c.Stats = {}): Con
 
   const lost = () => over?.connection
   const wait = { waitUntilAvailable: true }
-  const openedUni = opener(
+  const openedUni = new Opener(
     () => session.createUnidirectionalStream(wait),
     (stream) => Streams.send(stream, owner),
-    lost,
     broken
   )
-  const openedBi = opener(() => session.createBidirectionalStream(wait), bi, lost, broken)
+  const openedBi = new Opener(() => session.createBidirectionalStream(wait), bi, broken)
   const acceptedUni = puller("Connection.acceptUni", session.incomingUnidirectionalStreams, (stream) =>
     Streams.recv(stream, owner)
   )
@@ -116,51 +115,6 @@ const connect = ({ name, remote, session }: Options, stats: W3c.Stats = {}): Con
     },
     closed: closed.await
   }
-}
-
-/**
- * Opens streams for whoever waits, in their order. A call cannot be taken back: the stream of a fiber that went away goes to
- * the next one, since dropping it would show the peer an empty stream.
- */
-const opener = <N, A>(
-  call: () => Promise<N>,
-  made: (native: N) => A,
-  lost: () => ConnectionLost | undefined,
-  broken: (error: unknown) => void
-) => {
-  const waiting = new Set<(exit: Exit.Exit<A, ConnectionLost>) => void>()
-  const spares: Array<N> = []
-  let calls = 0
-  const opened = (native: N) => {
-    calls--
-    const next = waiting.values().next().value
-    if (next === undefined) {
-      spares.push(native)
-      return
-    }
-    waiting.delete(next)
-    next(Exit.succeed(made(native)))
-  }
-  const open = Effect.callback<A, ConnectionLost>((resume) => {
-    const error = lost()
-    if (error !== undefined) return resume(Exit.fail(error))
-    const spare = spares.pop()
-    if (spare !== undefined) return resume(Exit.succeed(made(spare)))
-    waiting.add(resume)
-    if (calls < waiting.size) {
-      calls++
-      call().then(opened, broken)
-    }
-    return Effect.sync(() => {
-      waiting.delete(resume)
-    })
-  })
-  const fail = (error: ConnectionLost) => {
-    const failing = [...waiting]
-    waiting.clear()
-    for (const resume of failing) resume(Exit.fail(error))
-  }
-  return { open, fail }
 }
 
 /** One read outstanding, made when somebody waits; its value is kept when that fiber goes away. */

@@ -9,6 +9,7 @@
  *   `taken` tells how many bytes the reader took, `stopped` that it gave up: that is the time to grant credit or read on;
  * - one `SendBuffer` per stream that we send on: the driver says how much `room` it has and gets the bytes with `take`; it
  *   calls `wake` when room grew and `stoppedByPeer`, `flushedByPeer`, `lose` when the peer or the connection says so;
+ * - one `Opener` for each kind of stream that we open, where the transport opens them by promises;
  * - one `WaitQueue` for each of accepted streams, received datagrams, accepted connections;
  * - one `Outcome` for whatever happens once and has many waiters, such as `closed`.
  *
@@ -161,6 +162,72 @@ export class WaitQueue<A, E = never> {
     const dropped = options?.drop === true ? this.#items.splice(0) : []
     this.#waiter.wake()
     return dropped
+  }
+}
+
+/**
+ * Opens streams for whoever waits, in their order, where the transport opens them by promises. A call cannot be taken back: the
+ * stream of a fiber that went away goes to the next one, since dropping it would show the peer an empty stream.
+ */
+export class Opener<N, A> {
+  readonly #call: () => Promise<N>
+  readonly #made: (native: N) => A
+  readonly #failed: (error: unknown) => void
+  readonly #waiting = new Set<(exit: Exit.Exit<A, ConnectionLost>) => void>()
+  readonly #spares: Array<N> = []
+  #calls = 0
+  #error: ConnectionLost | undefined
+  /** The next stream, or why there is none any more. */
+  readonly open: Effect.Effect<A, ConnectionLost>
+
+  /** `failed` hears why a call failed; whoever waits for it hears it from `fail`. */
+  constructor(call: () => Promise<N>, made: (native: N) => A, failed: (error: unknown) => void) {
+    this.#call = call
+    this.#made = made
+    this.#failed = failed
+    this.open = Effect.callback<A, ConnectionLost>((resume) => {
+      if (this.#error !== undefined) return resume(Exit.fail(this.#error))
+      const spare = this.#spares.pop()
+      if (spare !== undefined) return resume(Exit.succeed(made(spare)))
+      this.#waiting.add(resume)
+      this.#callForAll()
+      return Effect.sync(() => {
+        this.#waiting.delete(resume)
+      })
+    })
+  }
+
+  /** The connection is over. */
+  fail(error: ConnectionLost): void {
+    this.#error ??= error
+    const failing = [...this.#waiting]
+    this.#waiting.clear()
+    for (const resume of failing) resume(Exit.fail(error))
+  }
+
+  #callForAll(): void {
+    if (this.#calls >= this.#waiting.size) return
+    this.#calls++
+    this.#call().then(
+      (native) => {
+        this.#calls--
+        this.#opened(native)
+      },
+      (error: unknown) => {
+        this.#calls--
+        this.#failed(error)
+      }
+    )
+  }
+
+  #opened(native: N): void {
+    const [next] = this.#waiting
+    if (next === undefined) {
+      this.#spares.push(native)
+      return
+    }
+    this.#waiting.delete(next)
+    next(Exit.succeed(this.#made(native)))
   }
 }
 

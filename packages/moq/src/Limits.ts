@@ -137,7 +137,10 @@ export const reannounceMs = 2_000
 /** How long groups that were cut with a connection wait for their rest after it was asked for again, in milliseconds. */
 export const resumeGroupsMs = 2_000
 
-/** How long a track that was asked about counts as used before the subscription to it comes, in milliseconds. */
+/**
+ * How long a track that was asked about counts as used before the subscription to it comes, and one that was subscribed to
+ * before the peer asks about it, in milliseconds.
+ */
 export const trackLingerMs = 1_000
 
 /** Groups of one subscription that are ranked among each other; all older ones come last together. */

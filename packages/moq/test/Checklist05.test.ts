@@ -250,6 +250,31 @@ describe("lite-05 checklist", () => {
       )
   )
 
+  it.effect("a track that ends before the peer has asked about it counts as used until it has, or for a second", () =>
+    scene((it) =>
+      Effect.gen(function* () {
+        yield* Effect.orDie(it.peer.acceptUni)
+        const [stream] = yield* ask(it.peer, subscribeVideo)
+        const group = it.video.appendGroup()
+        group.write(bytes("a"), 0)
+        group.finish()
+        it.video.finish()
+        yield* settle
+        stream.send.finish()
+        yield* settle
+        assert.strictEqual(it.video.consumers, 1, "the question may still be on its way")
+        const [, info] = yield* ask(it.peer, askVideo)
+        assert.isAbove(info.length, 0)
+        yield* settle
+        assert.strictEqual(it.video.consumers, 0)
+        const [silent] = yield* ask(it.peer, subscribeVideo)
+        silent.send.finish()
+        yield* Effect.sleep(Limits.trackLingerMs)
+        assert.strictEqual(it.video.consumers, 0)
+      })
+    )
+  )
+
   it.effect("START with the first group, END before FIN; zigzag deltas", () =>
     scene((it) =>
       Effect.gen(function* () {

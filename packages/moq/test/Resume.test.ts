@@ -199,6 +199,42 @@ const resumes = (version: Version.Version): void => {
     )
   )
 
+  it.effect("its publisher moves to another connection in the middle of a group: nothing of it is lost", () =>
+    run(
+      Effect.gen(function* () {
+        const network = yield* SimNetwork
+        const a = yield* network.bind("a")
+        const b = yield* network.bind("b")
+        yield* a.setAlpns([version.alpn])
+        const link = Effect.orDie(
+          Effect.all([b.connect(network.addr("a"), [version.alpn]), a.accept], { concurrency: 2 })
+        )
+        const publish = Origin.make()
+        const broadcast = Broadcast.make()
+        const video = Track.make("video")
+        broadcast.insertTrack(video)
+        publish.publish("ada", broadcast.consume())
+        const [here, there] = yield* link
+        const publisher = yield* sessionOn(there, { publish, hop: 7, resumable: true })
+        const { session } = yield* sessionOn(here, { resumable: true })
+        const track = yield* session.consume("ada").subscribe("video")
+        const group = video.appendGroup()
+        group.write(bytes("a"))
+        const received = yield* groupOf(track)
+        yield* readFrame(received)
+        const [nextHere, nextThere] = yield* link
+        yield* publisher.session.attach(nextThere, version)
+        yield* Effect.sleep(100)
+        yield* session.attach(nextHere, version)
+        group.write(bytes("b"))
+        group.finish()
+        assert.deepStrictEqual(yield* framesOf(received), ["b"])
+        assert.deepStrictEqual(session.announcedNow(), ["ada"])
+      }),
+      { seed: 9 }
+    )
+  )
+
   it.effect("it moves to another connection while it still has one", () =>
     run(
       Effect.gen(function* () {

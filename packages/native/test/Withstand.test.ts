@@ -12,6 +12,9 @@ const wellEnded = async (role: string, ...args: ReadonlyArray<string>): Promise<
   return said
 }
 
+/** What is ready at once never lets the event loop run, and a peer may always be faster than we are. */
+const turn = () => new Promise((resolve) => setImmediate(resolve))
+
 interface Memory {
   readonly before: { readonly rss: number; readonly heap: number }
   readonly after: { readonly rss: number; readonly heap: number }
@@ -72,16 +75,15 @@ suite("the addon withstands", ({ OVER, Token }) => {
         for (;;) {
           const recv = await N.until(connection.token + Token.Connection.acceptUni, () => connection.tryAcceptUni())
           if (recv === OVER) return
+          await turn()
           void (async () => {
-            while (typeof (await N.read(recv)) !== "number");
+            while (typeof (await N.read(recv)) !== "number") await turn()
           })()
         }
       })()
       const writing = (async () => {
         const send = await N.openUni(connection)
-        // What is ready at once never lets the event loop run.
-        while ((await N.write(send, new Uint8Array(65_536))) !== OVER)
-          await new Promise((resolve) => setImmediate(resolve))
+        while ((await N.write(send, new Uint8Array(65_536))) !== OVER) await turn()
         return send.ended()
       })()
       await new Promise((resolve) => setTimeout(resolve, 2 ** i - 1))

@@ -73,7 +73,10 @@ export const readAnnouncements = (link: Link): Effect.Effect<Event> => {
 
 // ---- the peer asks --------------------------------------------------------------------------------------------------
 
-/** An Announce stream of the peer, behind its type. It is never reset: peers close their session on that. */
+/**
+ * An Announce stream of the peer, behind its type. It is never reset: peers close their session on that. Nor does it end with a
+ * connection that is left for another one: its end is the end of everything that was announced.
+ */
 export const serveAnnouncements = (
   link: Link,
   { send }: BiStream,
@@ -90,7 +93,6 @@ export const serveAnnouncements = (
     yield* Effect.raceFirst(writeAnnouncements(link, request, send), readToEnd(link, reader)).pipe(
       Effect.ensuring(link.tell({ _tag: "AnnounceClosed", link: link.number }))
     )
-    // a connection that is left, or lost, says nothing: the end of this stream would be the end of what was announced
   }).pipe(Effect.ignore, Effect.andThen(Effect.sync(() => send.finish())))
 
 /** Tells a peer what is published under a prefix, as long as it listens. */

@@ -112,6 +112,7 @@ const serveSubscription = (asked: Request): Effect.Effect<void, ReadError | Stop
     const verdict = yield* link.ask<Verdict>((replyTo) => ({ _tag: "SubscribeRequested", link: number, replyTo, id }))
     if (verdict !== "accept") return refuse(verdict.code)
     const serving = new Serving(link, request)
+    let complete = false
     const serve = Effect.gen(function* () {
       const broadcast = shared.published.consume(request.broadcast)
       if (broadcast === undefined) return refuse(ErrorCode.notFound)
@@ -132,6 +133,7 @@ const serveSubscription = (asked: Request): Effect.Effect<void, ReadError | Stop
         yield* send.write(version.encodeResponse({ _tag: "SubscribeEnd", group: track.final ?? 0 }))
       }
       send.finish()
+      complete = true
       // whoever publishes waits for its tracks to be unused before it leaves: the end must have arrived by then
       yield* Effect.ignore(send.flushed)
     })
@@ -145,14 +147,16 @@ const serveSubscription = (asked: Request): Effect.Effect<void, ReadError | Stop
         if (wishes.start !== undefined) yield* serveEarlier(link, request, serving, wishes.start)
       }
     })
-    yield* Effect.scoped(Effect.raceFirst(serve, updates)).pipe(
-      Effect.ensuring(
-        Effect.suspend(() => {
-          serving.stop()
-          return link.tell({ _tag: "SubscribeClosed", link: number, id })
-        })
-      )
+    const served = Effect.ensuring(
+      Effect.raceFirst(serve, updates),
+      Effect.suspend(() => {
+        serving.stop()
+        return link.tell({ _tag: "SubscribeClosed", link: number, id })
+      })
     )
+    // the question what the track is like may come behind all of it, and its frames mean nothing without the answer
+    const described = Effect.suspend(() => (complete && version.trackInfo ? link.described(request) : Effect.void))
+    yield* Effect.scoped(Effect.andThen(served, described))
   })
 
 /** What an update wants from before the beginning of its subscription, as far as it is there. */
@@ -196,6 +200,7 @@ const serveInfo = (asked: Request): Effect.Effect<void, ReadError> =>
       if (Result.isFailure(consumer)) return refuse(refusalCode(consumer.failure))
       yield* send.write(Message.encode(Message.trackInfo, consumer.success.consumer.info))
       send.finish()
+      link.describes(request)
       const { taken } = consumer.success
       if (taken !== undefined) yield* Effect.timeoutOption(taken, Limits.trackLingerMs)
     }).pipe(
@@ -228,6 +233,7 @@ const consume = (
       Effect.sync(() => link.serves(request)),
       (ended) => Effect.sync(ended)
     )
+    if (held !== undefined) link.describes(request)
     if (held !== undefined && start === undefined) return held.consumer
     const wishes = { priority, ordered, maxLatencyMs, ...(start === undefined ? {} : { start }) }
     return yield* Effect.ensuring(broadcast.subscribe(track, wishes), close(held))

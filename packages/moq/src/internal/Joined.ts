@@ -28,9 +28,13 @@ export class Joined implements Peer {
   constructor(id: EndpointId, first: Session) {
     this.id = id
     this.#first = first
-    this.closed = Effect.flatMap(
-      this.#changed.wait(() => this.#state._tag === "Closed"),
-      () => (this.#state._tag === "Closed" ? Effect.succeed(this.#state.close) : Effect.die("unreachable"))
+    this.closed = Effect.suspend(() =>
+      this.#state._tag === "Closed"
+        ? Effect.succeed(this.#state.close)
+        : Effect.andThen(
+            this.#changed.wait(() => this.#state._tag === "Closed"),
+            this.closed
+          )
     )
     this.connectivityChanges = Stream.suspend(() => {
       let told: Connectivity | undefined

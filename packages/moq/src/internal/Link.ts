@@ -50,12 +50,15 @@ export class Link {
   peer: Setup | undefined
   /** A stream was lost with the connection before anybody knew what it was. */
   cut = false
+  /** The session goes on without this connection: its streams end with it, and say nothing about what they carry. */
+  left = false
   readonly #self: Self
   readonly #children = new Set<string>()
+  #nextChild = 0
   readonly #turns = new Map<string, { readonly permit: Semaphore.Semaphore; users: number }>()
   readonly #offers = new Map<string, Held>()
-  /** How often each track is served now. */
-  readonly #served = new Map<string, number>()
+  /** The tracks that are served now. */
+  readonly #served = new Map<string, Served>()
   #introduced = false
   #incoming = 0
   #serving = 0
@@ -97,7 +100,7 @@ export class Link {
   }
 
   /** A handler that dies takes the session with it: half a session would be worse. Answers its key. */
-  spawn(child: Effect.Effect<Event>, name = `${nextChild++}`, ended?: () => void): string {
+  spawn(child: Effect.Effect<Event>, name = `${this.#nextChild++}`, ended?: () => void): string {
     const key = `${this.number}/${name}`
     this.#children.add(key)
     this.#self.spawn(key, Effect.tapCause(child, logDefect), (exit): Event => {
@@ -130,6 +133,7 @@ export class Link {
 
   /** Nothing runs on this connection any more. */
   leave(): void {
+    this.left = true
     for (const key of this.#children) this.#self.kill(key)
   }
 
@@ -244,19 +248,43 @@ export class Link {
 
   /** How many subscriptions of the peer to this track are served now. */
   serving(track: TrackRequest): number {
-    return this.#served.get(keyOf(track)) ?? 0
+    return this.#served.get(keyOf(track))?.subscriptions ?? 0
   }
 
   /** A subscription of the peer to this track is served from now on. Call the answer when it ends. */
   serves(track: TrackRequest): () => void {
     const key = keyOf(track)
-    this.#served.set(key, (this.#served.get(key) ?? 0) + 1)
+    const known = this.#served.get(key)
+    const served = known ?? { subscriptions: 0, sinceMs: this.shared.clock.currentTimeMillisUnsafe(), described: false }
+    served.subscriptions++
+    this.#served.set(key, served)
     return () => {
-      const left = (this.#served.get(key) ?? 1) - 1
-      if (left === 0) this.#served.delete(key)
-      else this.#served.set(key, left)
+      if (--served.subscriptions === 0) this.#served.delete(key)
     }
   }
+
+  /** The peer knows what the track is like, as far as one that is served now needs that. */
+  describes(track: TrackRequest): void {
+    const served = this.#served.get(keyOf(track))
+    if (served !== undefined) served.described = true
+    this.#signal.notify()
+  }
+
+  /** Waits until the peer has asked what a track is like that is served now; whoever knows it already asks no more. */
+  described(track: TrackRequest): Effect.Effect<void> {
+    const served = this.#served.get(keyOf(track))
+    if (served === undefined) return Effect.void
+    const waitMs = served.sinceMs + Limits.trackLingerMs - this.shared.clock.currentTimeMillisUnsafe()
+    if (waitMs <= 0) return Effect.void
+    const asked = this.#signal.wait(() => served.described)
+    return Effect.asVoid(Effect.timeoutOption(Effect.raceFirst(asked, this.connection.closed), waitMs))
+  }
+}
+
+interface Served {
+  subscriptions: number
+  readonly sinceMs: number
+  described: boolean
 }
 
 /** A reader of a track, and what it lives in. */
@@ -266,9 +294,6 @@ export interface Held {
 }
 
 const keyOf = ({ broadcast, track }: TrackRequest): string => `${broadcast}\0${track}`
-
-/** Over all connections of all sessions: a key is never used twice. */
-let nextChild = 0
 
 const logDefect = (cause: Cause.Cause<never>): Effect.Effect<void> =>
   Cause.hasDies(cause) ? Effect.logError("moq: a stream handler died, its session ends", cause) : Effect.void

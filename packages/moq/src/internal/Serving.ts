@@ -225,7 +225,11 @@ export class Serving {
               written()
               return complete ? Effect.ignore(stream.flushed) : Effect.void
             }),
-            Effect.onInterrupt(() => Effect.sync(() => stream.reset(ErrorCode.toStream(sending.code))))
+            Effect.onInterrupt(() =>
+              Effect.sync(() => {
+                if (!link.left) stream.reset(ErrorCode.toStream(sending.code))
+              })
+            )
           )
         }
       ).pipe(Effect.ignore, Effect.ensuring(Effect.sync(() => this.#over(sending))), Effect.as(link.done))

@@ -2,7 +2,7 @@
 import type { Close } from "@effect-live/endpoint/Close"
 import { type Connection, DatagramTooLarge, type Path, type Remote } from "@effect-live/endpoint/Connection"
 import type { BiStream, ConnectionLost } from "@effect-live/endpoint/Stream"
-import { type Loss, loss, Outcome, WaitQueue } from "@effect-live/endpoint/StreamKit"
+import { type Loss, loss, Opener, Outcome, WaitQueue } from "@effect-live/endpoint/StreamKit"
 import type * as Native from "@number0/iroh"
 import { Effect, Exit, Stream } from "effect"
 import * as Limits from "../../Limits.ts"
@@ -55,15 +55,16 @@ export const make = (
     send: Streams.send(stream.send, owner),
     recv: Streams.recv(stream.recv, owner)
   })
-  const openedUni = opener(
+  // a failure is the end of the connection, which `fail` tells
+  const openedUni = new Opener(
     () => native.openUni(),
     (stream) => Streams.send(stream, owner),
-    () => over
+    () => {}
   )
-  const openedBi = opener(
+  const openedBi = new Opener(
     () => native.openBi(),
     bi,
-    () => over
+    () => {}
   )
   const acceptedUni = puller(
     "Connection.acceptUni",
@@ -141,47 +142,6 @@ export const make = (
     closed: closed.await
   }
   return { connection, probe }
-}
-
-/**
- * Opens streams for whoever waits, in their order. A call cannot be taken back: the stream of a fiber that went away goes to
- * the next one, since dropping it would show the peer an empty stream.
- */
-const opener = <N, A>(call: () => Promise<N>, made: (native: N) => A, over: () => Loss | undefined) => {
-  const waiting = new Set<(exit: Exit.Exit<A, ConnectionLost>) => void>()
-  const spares: Array<N> = []
-  let calls = 0
-  const opened = (native: N) => {
-    calls--
-    const next = waiting.values().next().value
-    if (next === undefined) {
-      spares.push(native)
-      return
-    }
-    waiting.delete(next)
-    next(Exit.succeed(made(native)))
-  }
-  const open = Effect.callback<A, ConnectionLost>((resume) => {
-    const lost = over()
-    if (lost !== undefined) return resume(Effect.fail(lost.connection))
-    const spare = spares.pop()
-    if (spare !== undefined) return resume(Effect.succeed(made(spare)))
-    waiting.add(resume)
-    if (calls < waiting.size) {
-      calls++
-      // A failure is the end of the connection, which `fail` tells.
-      call().then(opened, () => calls--)
-    }
-    return Effect.sync(() => {
-      waiting.delete(resume)
-    })
-  })
-  const fail = (error: ConnectionLost) => {
-    const failed = [...waiting]
-    waiting.clear()
-    for (const resume of failed) resume(Exit.fail(error))
-  }
-  return { open, fail }
 }
 
 /** One call outstanding, made when somebody waits; its value is kept when that fiber goes away. */
