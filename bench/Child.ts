@@ -9,6 +9,7 @@ export interface Child {
   /** Says a line to it. */
   readonly tell: (text: string) => void
   readonly stop: () => void
+  readonly pid: number | undefined
 }
 
 export const start = (command: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}): Child => {
@@ -20,7 +21,7 @@ export const start = (command: ReadonlyArray<string>, env: Readonly<Record<strin
     if (next.done === true) throw new Error(`${command.join(" ")} ended early`)
     return JSON.parse(next.value)
   }
-  return { line, tell: (text) => child.stdin.write(`${text}\n`), stop: () => child.kill() }
+  return { line, tell: (text) => child.stdin.write(`${text}\n`), stop: () => child.kill(), pid: child.pid }
 }
 
 /** A program of this folder, in Node. */

@@ -1,6 +1,7 @@
 /**
  * One moq track over real iroh, end to end: frames of 4 kB in groups of 60 from one process to another on the loopback interface, on
- * both backings in turn. The processor time is that of both processes.
+ * both backings, and by the moq-lite crate in Rust on the same path, taking turns. The processor time is that of both processes.
+ * The Rust side is `cargo build --release --package interop-peer`; where it is missing, it is left out.
  */
 import * as AddressBook from "@effect-live/endpoint/AddressBook"
 import * as EndpointAddr from "@effect-live/endpoint/EndpointAddr"
@@ -11,7 +12,9 @@ import * as TransportAddr from "@effect-live/endpoint/TransportAddr"
 import * as Iroh from "@effect-live/endpoint-iroh/Iroh"
 import * as Moq from "@effect-live/moq/Moq"
 import { Context, Effect, Exit, Layer, Result, Scope } from "effect"
-import { median, program, start } from "./Child.ts"
+import { existsSync, readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { type Child, median, program, start } from "./Child.ts"
 import type { Row } from "./Row.ts"
 
 /** All groups fit into what a track keeps, or the first would be gone before they are asked for. */
@@ -84,19 +87,69 @@ const subscriber = async (backing: keyof typeof sides) => {
   return { once, stop }
 }
 
+const rust = fileURLToPath(new URL("../target/release/interop-peer", import.meta.url))
+const rustGroups = 500
+
+/** Processor time of a process so far, in the ticks of 10 ms that Linux tells. Behind its name they are fields 12 and 13. */
+const cpuMsOf = ({ pid }: Child): number => {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+  return (Number(fields[11]) + Number(fields[12])) * 10
+}
+
+/** The same in Rust: two new processes each time, whose start is in the processor time and not in the rate. */
+const rustOnce = async (): Promise<Measured> => {
+  const plan = ["--groups", rustGroups, "--frames", framesPerGroup, "--bytes", frameBytes, "--interval-ms", 0].map(
+    String
+  )
+  const publisher = start([rust, "publish", "--wait", "--zeros", ...plan])
+  try {
+    const { addr } = await publisher.line<{ readonly addr: string }>()
+    const reader = start([rust, "--dial", addr, "subscribe", "--count"])
+    try {
+      for (;;) {
+        const said = await reader.line<{ readonly event: string; readonly frames: number; readonly ms: number }>()
+        if (said.event !== "counted") continue
+        if (said.frames !== rustGroups * framesPerGroup) throw new Error(`${said.frames} frames came`)
+        const cpuMs = cpuMsOf(publisher) + cpuMsOf(reader)
+        return { rate: (said.frames / said.ms) * 1000, cpuUs: (cpuMs * 1000) / said.frames }
+      }
+    } finally {
+      reader.stop()
+    }
+  } finally {
+    publisher.stop()
+  }
+}
+
 export const run = async (): Promise<ReadonlyArray<Row>> => {
   const rows: Array<Row> = []
-  for (const backing of ["native", "number0"] as const) {
-    const { once, stop } = await subscriber(backing)
-    const all: Array<Measured> = []
-    for (let round = 0; round <= sides[backing].rounds; round++) {
-      const measured = await once()
-      if (round > 0) all.push(measured)
-    }
-    await stop()
-    const what = `track: 4 kB frames in groups of 60, two processes, ${backing}`
+  const tell = (side: string, all: ReadonlyArray<Measured>) => {
+    const what = `track: 4 kB frames in groups of 60, two processes, ${side}`
     rows.push({ what, value: median(all.map(({ rate }) => rate)), unit: "frames/s", reach: "" })
     rows.push({ what: `${what}, both`, value: median(all.map(({ cpuUs }) => cpuUs)), unit: "CPU us/frame", reach: "" })
+  }
+  for (const backing of ["native", "number0"] as const) {
+    const { once, stop } = await subscriber(backing)
+    const beside = backing === "native" && existsSync(rust)
+    const all: Array<Measured> = []
+    const theirs: Array<Measured> = []
+    for (let round = 0; round <= sides[backing].rounds; round++) {
+      const measured = await once()
+      if (round === 0) continue // the code is cold
+      all.push(measured)
+      if (beside) theirs.push(await rustOnce())
+    }
+    await stop()
+    tell(backing, all)
+    if (!beside) continue
+    tell("moq-lite in Rust", theirs)
+    // Of the rounds of one turn: what else the machine does hits both.
+    const ratio = (of: (measured: Measured, other: Measured) => number) =>
+      median(all.flatMap((measured, round) => theirs.slice(round, round + 1).map((other) => of(measured, other))))
+    const what = "track: 4 kB frames in groups of 60, native / moq-lite in Rust"
+    rows.push({ what, value: ratio((our, their) => our.rate / their.rate), unit: "", reach: "0.5" })
+    rows.push({ what: `${what}, CPU`, value: ratio((our, their) => our.cpuUs / their.cpuUs), unit: "", reach: "" })
   }
   return rows
 }

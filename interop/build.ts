@@ -35,7 +35,8 @@ if (found.status !== 0) {
 
 if (process.env["IROH_BACKING"] !== "number0" && !Tools.nativeIsBuilt()) run("npm", ["run", "build:native"])
 
-run(cargo, ["build", "--release", "--locked", "--package", "interop-peer"])
+// At once, so that what both stand on is built once.
+run(cargo, ["build", "--release", "--locked", "--package", "interop-peer", "--package", "interop-gossip-peer"])
 
 /** Programs of others, as they are on crates.io. They need not be fast, but quickly built. */
 const installed = (): string => {

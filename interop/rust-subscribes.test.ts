@@ -151,7 +151,8 @@ for (const version of ["moq-lite-03", "moq-lite-04"]) {
         yield* moq.publish("hello", broadcast)
         const rust = yield* peer("--dial", at, "subscribe")
         yield* track.used
-        yield* write(track, { groups: 9, frames: 4, bytes: 2000, resetEvery: 3, intervalMs: 20 })
+        const begun = (group: number) => rust.sees({ event: "frame", group })
+        yield* write(track, { groups: 9, frames: 4, bytes: 2000, resetEvery: 3, intervalMs: 20 }, begun)
         yield* rust.sees({ event: "end" })
         const complete = rust.events.filter(({ event }) => event === "group").map(({ group }) => Number(group))
         const reset = rust.events.filter(({ event }) => event === "reset").map(({ code, group }) => ({ code, group }))

@@ -7,9 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Net from "@moq/net"
 import { createHash } from "node:crypto"
 import { Deferred, Effect, Fiber, Stream } from "effect"
-import { nextTheirs, type Scene, scene } from "./scene.ts"
-
-console.debug = () => {} // theirs tells every step
+import { cameraOfOurs, cameraOfTheirs, nextTheirs, type Scene, scene } from "./scene.ts"
 
 /** The bytes of a frame, which whoever receives them can make again. */
 const content = (group: number, frame: number, bytes: number): Uint8Array => {
@@ -46,11 +44,8 @@ const digests = (plan: Plan): ReadonlyArray<string> =>
 const turn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
 
 /** Group 0 of ours is there; the others follow when they are wanted. */
-const ourCamera = ({ origin }: Scene, plan: Plan) => {
-  const broadcast = Broadcast.make()
-  const track = broadcast.createTrack("video")
-  if (typeof track === "string") throw new Error(track)
-  origin.publish("ours", broadcast.consume())
+const ourCamera = (it: Scene, plan: Plan) => {
+  const { track } = cameraOfOurs(it, "ours")
   const write = (n: number) => {
     const group = track.appendGroup()
     for (const frame of framesOf(plan, n)) group.write(frame, n)
@@ -67,10 +62,8 @@ const ourCamera = ({ origin }: Scene, plan: Plan) => {
   return { track, rest }
 }
 
-const theirCamera = ({ theirs }: Scene, plan: Plan) => {
-  const broadcast = new Net.Broadcast.Producer()
-  const track = broadcast.createTrack("video")
-  theirs.publish(Net.Path.from("theirs"), broadcast)
+const theirCamera = (it: Scene, plan: Plan) => {
+  const { track } = cameraOfTheirs(it, "theirs")
   const write = (n: number) => {
     const group = track.appendGroup()
     for (const payload of framesOf(plan, n)) group.writeFrame({ payload, timestamp: Net.Time.Timestamp.fromMillis(n) })

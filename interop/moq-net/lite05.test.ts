@@ -1,39 +1,36 @@
 /** What only lite-05 has, between our session and @moq/net's, in both directions. */
 import { End } from "@effect-live/endpoint/Stream"
-import * as Broadcast from "@effect-live/moq/Broadcast"
 import type { Group } from "@effect-live/moq"
 import { lite05 } from "@effect-live/moq/Version"
 import { assert, describe, it } from "@effect/vitest"
 import * as Net from "@moq/net"
 import { Effect, Exit, Fiber, Option } from "effect"
-import { bytes, frame, nextOurs, nextTheirs, readOurs, readTheirs, type Scene, scene } from "./scene.ts"
+import {
+  alice,
+  bytes,
+  cameraOfOurs,
+  cameraOfTheirs,
+  frame,
+  nextOurs,
+  nextTheirs,
+  readOurs,
+  readTheirs,
+  scene,
+  writeOurs,
+  writeTheirs
+} from "./scene.ts"
 
-console.debug = () => {} // theirs tells every step
-
-const ours = ({ origin }: Scene, options = {}) => {
-  const broadcast = Broadcast.make()
-  const track = broadcast.createTrack("video", options)
-  if (typeof track === "string") throw new Error(track)
-  origin.publish("room/alice", broadcast.consume())
-  return { broadcast, track }
-}
-const theirs = ({ theirs }: Scene, info: Partial<Net.Track.Info> = {}) => {
-  const broadcast = new Net.Broadcast.Producer()
-  const track = broadcast.createTrack("video", info)
-  theirs.publish(alice, broadcast)
-  return { broadcast, track }
-}
-const alice = Net.Path.from("room/alice")
+const path = Net.Path.from(alice)
 
 describe("our publisher to @moq/net's subscriber, lite-05:", () => {
   it.live("datagrams arrive with their sequence and timestamp, between groups", () =>
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(lite05)
-        const { track } = ours(it, { timescale: 48_000 })
+        const { track } = cameraOfOurs(it, alice, { timescale: 48_000 })
         const first = track.appendGroup()
         first.write(bytes("key"), 959)
-        const audio = it.theirs.consume(alice).subscribe("video")
+        const audio = it.theirs.consume(path).subscribe("video")
         assert.strictEqual((yield* nextTheirs(audio)).sequence, 0)
         // theirs keeps a datagram for 50 ms only: whoever wants it waits for it
         const received = yield* Effect.forkScoped(
@@ -65,18 +62,15 @@ describe("our publisher to @moq/net's subscriber, lite-05:", () => {
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(lite05)
-        const { track } = ours(it)
+        const { track } = cameraOfOurs(it)
         for (const name of ["a", "b"]) {
-          const group = track.appendGroup()
-          group.write(bytes(name), 10)
-          group.write(bytes(`${name}2`), 20)
-          group.finish()
+          writeOurs(track, name, `${name}2`)
         }
-        const handle = it.theirs.consume(alice).track("video")
+        const handle = it.theirs.consume(path).track("video")
         const group = yield* Effect.promise(() => handle.fetchGroup(0))
         assert.deepStrictEqual(yield* readTheirs(group), [
-          { timestamp: 10, text: "a" },
-          { timestamp: 20, text: "a2" }
+          { timestamp: 0, text: "a" },
+          { timestamp: 1, text: "a2" }
         ])
         const missing = Effect.tryPromise(async () => (await handle.fetchGroup(7)).readFrame())
         assert.isTrue(Exit.isFailure(yield* Effect.exit(missing)))
@@ -91,20 +85,16 @@ describe("our publisher to @moq/net's subscriber, lite-05:", () => {
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(lite05)
-        const { track } = ours(it)
-        for (let n = 0; n < 5; n++) {
-          const group = track.appendGroup()
-          group.write(bytes(`${n}`), n)
-          group.finish()
-        }
-        const video = it.theirs.consume(alice).subscribe("video", { startGroup: 1, endGroup: 2 })
+        const { track } = cameraOfOurs(it)
+        for (let n = 0; n < 5; n++) writeOurs(track, `${n}`)
+        const video = it.theirs.consume(path).subscribe("video", { startGroup: 1, endGroup: 2 })
         const sequences: Array<number> = []
         for (let n = 0; n < 2; n++) sequences.push((yield* nextTheirs(video)).sequence)
         assert.sameMembers(sequences, [1, 2], "in the order of their arrival")
         const more = Effect.promise(() => video.recvGroup())
         assert.isTrue(Option.isNone(yield* Effect.timeoutOption(more, 50)), "nothing above the end")
         video.close()
-        const further = it.theirs.consume(alice).subscribe("video", { startGroup: 1, endGroup: 1 })
+        const further = it.theirs.consume(path).subscribe("video", { startGroup: 1, endGroup: 1 })
         assert.strictEqual((yield* nextTheirs(further)).sequence, 1)
         further.update({ startGroup: 1, endGroup: 3 })
         const raised = [(yield* nextTheirs(further)).sequence, (yield* nextTheirs(further)).sequence]
@@ -135,11 +125,11 @@ describe("@moq/net's publisher to our subscriber, lite-05:", () => {
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(lite05)
-        const { track } = theirs(it, { timescale: Net.Time.Timescale(48_000) })
+        const { track } = cameraOfTheirs(it, alice, { timescale: Net.Time.Timescale(48_000) })
         const first = track.appendGroup()
         first.writeFrame(frame("first", 959, 48_000))
         first.close()
-        const audio = yield* it.session.consume("room/alice").subscribe("video")
+        const audio = yield* it.session.consume(alice).subscribe("video")
         yield* readOurs(yield* nextOurs(audio)) // served: what is sent as a datagram now is sent to us
         const at = (value: number) => new Net.Time.Timestamp(value, Net.Time.Timescale(48_000))
         track.appendDatagram(at(960), bytes("one"))
@@ -168,18 +158,15 @@ describe("@moq/net's publisher to our subscriber, lite-05:", () => {
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(lite05)
-        const { track } = theirs(it)
+        const { track } = cameraOfTheirs(it)
         for (const name of ["a", "b"]) {
-          const group = track.appendGroup()
-          group.writeFrame(frame(name, 10))
-          group.writeFrame(frame(`${name}2`, 20))
-          group.close()
+          writeTheirs(track, name, `${name}2`)
         }
-        const broadcast = it.session.consume("room/alice")
+        const broadcast = it.session.consume(alice)
         const group = yield* broadcast.fetch("video", 0)
         assert.deepStrictEqual(yield* readOurs(group), [
-          { timestamp: 10, text: "a" },
-          { timestamp: 20, text: "a2" }
+          { timestamp: 0, text: "a" },
+          { timestamp: 1, text: "a2" }
         ])
         track.writeGroup(new Net.Group.Producer(9))
         // theirs waits for a group that may still come, and refuses one that was passed over
@@ -193,14 +180,10 @@ describe("@moq/net's publisher to our subscriber, lite-05:", () => {
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(lite05)
-        const { track } = theirs(it)
-        for (let n = 0; n < 5; n++) {
-          const group = track.appendGroup()
-          group.writeFrame(frame(`${n}`, n))
-          group.close()
-        }
+        const { track } = cameraOfTheirs(it)
+        for (let n = 0; n < 5; n++) writeTheirs(track, `${n}`)
         const wishes = { start: 1, end: 3, priority: 200, ordered: true, maxLatencyMs: 700 }
-        const video = yield* it.session.consume("room/alice").subscribe("video", wishes)
+        const video = yield* it.session.consume(alice).subscribe("video", wishes)
         const sequences: Array<number> = []
         for (let n = 0; n < 3; n++) sequences.push((yield* nextOurs(video)).sequence)
         assert.deepStrictEqual(sequences.toSorted(), [1, 2, 3])
@@ -216,10 +199,10 @@ describe("@moq/net's publisher to our subscriber, lite-05:", () => {
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(lite05)
-        const { track } = theirs(it)
+        const { track } = cameraOfTheirs(it)
         const first = track.appendGroup()
         first.close()
-        const video = yield* it.session.consume("room/alice").subscribe("video")
+        const video = yield* it.session.consume(alice).subscribe("video")
         yield* nextOurs(video) // the subscription is served
         const reading = yield* Effect.forkScoped(
           Effect.gen(function* () {
@@ -233,11 +216,7 @@ describe("@moq/net's publisher to our subscriber, lite-05:", () => {
             }
           })
         )
-        for (let n = 0; n < 100; n++) {
-          const group = track.appendGroup()
-          group.writeFrame(frame(`${n}`, n))
-          group.close()
-        }
+        for (let n = 0; n < 100; n++) writeTheirs(track, `${n}`)
         track.close()
         assert.strictEqual(yield* Fiber.join(reading), 100)
       })

@@ -1,31 +1,29 @@
 /** We publish, @moq/net subscribes. */
-import * as Broadcast from "@effect-live/moq/Broadcast"
 import type * as Track from "@effect-live/moq/Track"
 import * as Version from "@effect-live/moq/Version"
 import { assert, describe, it } from "@effect/vitest"
 import * as Net from "@moq/net"
 import { Effect, Exit } from "effect"
-import { bytes, frameOfTheirs, nextTheirs, readTheirs, type Scene, scene } from "./scene.ts"
+import {
+  alice,
+  bytes,
+  cameraOfOurs,
+  frameOfTheirs,
+  nextTheirs,
+  readTheirs,
+  type Scene,
+  scene,
+  textsOf,
+  writeOurs
+} from "./scene.ts"
 
-console.debug = () => {} // theirs tells every step
-
-/** `room/alice` with a track `video`. */
-const camera = ({ origin }: Scene, path = "room/alice", options = {}) => {
-  const broadcast = Broadcast.make()
-  const track = broadcast.createTrack("video", options)
-  if (typeof track === "string") throw new Error(track)
-  origin.publish(path, broadcast.consume())
-  return { broadcast, track }
-}
-const alice = Net.Path.from("room/alice")
+const path = Net.Path.from(alice)
 
 /** Theirs subscribes and has the first group, which is there before. */
 const subscribed = (it: Scene, track: Track.TrackProducer) =>
   Effect.gen(function* () {
-    const group = track.appendGroup()
-    group.write(bytes("first"), 0)
-    group.finish()
-    const video = it.theirs.consume(alice).subscribe("video", { priority: 3 })
+    writeOurs(track, "first")
+    const video = it.theirs.consume(path).subscribe("video", { priority: 3 })
     assert.strictEqual((yield* nextTheirs(video)).sequence, 0)
     return video
   })
@@ -38,14 +36,14 @@ describe.each(Version.all)("our publisher to @moq/net's subscriber, $alpn:", (ve
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(version)
-        camera(it)
+        cameraOfOurs(it)
         const room = it.theirs.announced(Net.Path.from("room"))
         const all = it.theirs.announced()
         assert.deepStrictEqual(yield* next(room), { path: Net.Path.from("alice"), active: true })
-        assert.deepStrictEqual(yield* next(all), { path: alice, active: true })
-        camera(it, "hall/bob")
+        assert.deepStrictEqual(yield* next(all), { path, active: true })
+        cameraOfOurs(it, "hall/bob")
         assert.deepStrictEqual(yield* next(all), { path: Net.Path.from("hall/bob"), active: true })
-        camera(it, "room/carol")
+        cameraOfOurs(it, "room/carol")
         assert.deepStrictEqual(yield* next(room), { path: Net.Path.from("carol"), active: true })
       })
     )
@@ -55,33 +53,23 @@ describe.each(Version.all)("our publisher to @moq/net's subscriber, $alpn:", (ve
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(version)
-        const { track } = camera(it)
-        for (const name of ["old", "older"]) {
-          const group = track.appendGroup()
-          group.write(bytes(name), 1)
-          group.finish()
-        }
+        const { track } = cameraOfOurs(it)
+        for (const name of ["old", "older"]) writeOurs(track, name)
         const group = track.appendGroup()
         group.write(bytes("key"), 2_000)
-        const video = it.theirs.consume(alice).subscribe("video")
+        const video = it.theirs.consume(path).subscribe("video")
         const received = yield* nextTheirs(video)
         assert.strictEqual(received.sequence, 2)
         assert.strictEqual(yield* frameOfTheirs(received), "key")
         group.write(bytes("delta"), 2_040)
         group.finish()
-        assert.deepStrictEqual(
-          (yield* readTheirs(received)).map(({ text }) => text),
-          ["delta"]
-        )
+        assert.deepStrictEqual(textsOf(yield* readTheirs(received)), ["delta"])
         const after = track.appendGroup()
         after.write(bytes("key 2"), 3_000)
         after.finish()
         const following = yield* nextTheirs(video)
         assert.strictEqual(following.sequence, 3)
-        assert.deepStrictEqual(
-          (yield* readTheirs(following)).map(({ text }) => text),
-          ["key 2"]
-        )
+        assert.deepStrictEqual(textsOf(yield* readTheirs(following)), ["key 2"])
       })
     )
   )
@@ -90,7 +78,7 @@ describe.each(Version.all)("our publisher to @moq/net's subscriber, $alpn:", (ve
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(version)
-        const { track } = camera(it, "room/alice", { timescale: 90_000, priority: 7 })
+        const { track } = cameraOfOurs(it, alice, { timescale: 90_000, priority: 7 })
         const video = yield* subscribed(it, track)
         const sent = [
           { timestamp: 90_000, text: "key" },
@@ -120,22 +108,17 @@ describe.each(Version.all)("our publisher to @moq/net's subscriber, $alpn:", (ve
       Effect.gen(function* () {
         const it = yield* scene(version)
         const all = it.theirs.announced()
-        const first = camera(it)
-        assert.deepStrictEqual(yield* next(all), { path: alice, active: true })
-        it.origin.unpublish("room/alice")
+        const first = cameraOfOurs(it)
+        assert.deepStrictEqual(yield* next(all), { path, active: true })
+        it.origin.unpublish(alice)
         first.broadcast.finish()
-        assert.deepStrictEqual(yield* next(all), { path: alice, active: false })
-        const second = camera(it)
-        assert.deepStrictEqual(yield* next(all), { path: alice, active: true })
-        const group = second.track.appendGroup()
-        group.write(bytes("new"), 5)
-        group.finish()
-        const received = yield* nextTheirs(it.theirs.consume(alice).subscribe("video"))
+        assert.deepStrictEqual(yield* next(all), { path, active: false })
+        const second = cameraOfOurs(it)
+        assert.deepStrictEqual(yield* next(all), { path, active: true })
+        writeOurs(second.track, "new")
+        const received = yield* nextTheirs(it.theirs.consume(path).subscribe("video"))
         assert.strictEqual(received.sequence, 0)
-        assert.deepStrictEqual(
-          (yield* readTheirs(received)).map(({ text }) => text),
-          ["new"]
-        )
+        assert.deepStrictEqual(textsOf(yield* readTheirs(received)), ["new"])
       })
     )
   )
@@ -145,18 +128,13 @@ describe.each(Version.all)("our publisher to @moq/net's subscriber, $alpn:", (ve
       Effect.gen(function* () {
         const it = yield* scene(version)
         const all = it.theirs.announced()
-        camera(it)
-        assert.deepStrictEqual(yield* next(all), { path: alice, active: true })
-        const second = camera(it)
+        cameraOfOurs(it)
+        assert.deepStrictEqual(yield* next(all), { path, active: true })
+        const second = cameraOfOurs(it)
         // theirs merges what comes within one tick, and a restart of the same publisher is none for it
-        const group = second.track.appendGroup()
-        group.write(bytes("new"), 5)
-        group.finish()
-        const track = it.theirs.consume(alice).subscribe("video")
-        assert.deepStrictEqual(
-          (yield* readTheirs(yield* nextTheirs(track))).map(({ text }) => text),
-          ["new"]
-        )
+        writeOurs(second.track, "new")
+        const track = it.theirs.consume(path).subscribe("video")
+        assert.deepStrictEqual(textsOf(yield* readTheirs(yield* nextTheirs(track))), ["new"])
       })
     )
   )
@@ -165,12 +143,10 @@ describe.each(Version.all)("our publisher to @moq/net's subscriber, $alpn:", (ve
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(version)
-        const { track } = camera(it)
+        const { track } = cameraOfOurs(it)
         const video = yield* subscribed(it, track)
         for (let n = 0; n < 20; n++) {
-          const group = track.appendGroup()
-          group.write(bytes(`frame ${n}`), n)
-          group.finish()
+          writeOurs(track, `frame ${n}`)
         }
         track.finish()
         const texts: Array<string> = []
@@ -188,9 +164,9 @@ describe.each(Version.all)("our publisher to @moq/net's subscriber, $alpn:", (ve
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(version)
-        camera(it)
+        cameraOfOurs(it)
         for (const [path, name] of [
-          ["room/alice", "nothing"],
+          [alice, "nothing"],
           ["room/nobody", "video"]
         ] as const) {
           const track = it.theirs.consume(Net.Path.from(path)).subscribe(name)
@@ -204,11 +180,11 @@ describe.each(Version.all)("our publisher to @moq/net's subscriber, $alpn:", (ve
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(version)
-        const { track } = camera(it)
+        const { track } = cameraOfOurs(it)
         const video = yield* subscribed(it, track)
         video.close()
         yield* track.unused
-        const again = it.theirs.consume(alice).subscribe("video")
+        const again = it.theirs.consume(path).subscribe("video")
         assert.strictEqual((yield* nextTheirs(again)).sequence, 0)
       })
     )
@@ -218,7 +194,7 @@ describe.each(Version.all)("our publisher to @moq/net's subscriber, $alpn:", (ve
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(version)
-        const { track } = camera(it)
+        const { track } = cameraOfOurs(it)
         const video = yield* subscribed(it, track)
         const group = track.appendGroup()
         group.write(bytes("key"), 0)
@@ -226,9 +202,7 @@ describe.each(Version.all)("our publisher to @moq/net's subscriber, $alpn:", (ve
         assert.strictEqual(yield* frameOfTheirs(received), "key")
         group.abort(2)
         assert.isTrue(Exit.isFailure(yield* Effect.exit(Effect.tryPromise(() => received.readFrame()))))
-        const after = track.appendGroup()
-        after.write(bytes("key"), 1)
-        after.finish()
+        writeOurs(track, "key")
         assert.strictEqual((yield* nextTheirs(video)).sequence, 2)
       })
     )
@@ -238,17 +212,12 @@ describe.each(Version.all)("our publisher to @moq/net's subscriber, $alpn:", (ve
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(version)
-        const { track } = camera(it)
+        const { track } = cameraOfOurs(it)
         const video = yield* subscribed(it, track)
         video.update({ priority: 200, ordered: true, latencyMax: 5_000 })
         yield* it.session.sendGoaway("")
-        const group = track.appendGroup()
-        group.write(bytes("still served"), 0)
-        group.finish()
-        assert.deepStrictEqual(
-          (yield* readTheirs(yield* nextTheirs(video))).map(({ text }) => text),
-          ["still served"]
-        )
+        writeOurs(track, "still served")
+        assert.deepStrictEqual(textsOf(yield* readTheirs(yield* nextTheirs(video))), ["still served"])
       })
     )
   )

@@ -1,6 +1,7 @@
 /** Our session and one of @moq/net at the two ends of a session of the W3C interface in one process. */
 import type { Connection as EndpointConnection } from "@effect-live/endpoint/Connection"
 import { Blocked, End } from "@effect-live/endpoint/Stream"
+import * as Broadcast from "@effect-live/moq/Broadcast"
 import { type GroupConsumer, GroupError } from "@effect-live/moq/Group"
 import * as Origin from "@effect-live/moq/Origin"
 import * as Session from "@effect-live/moq/Session"
@@ -40,6 +41,45 @@ export const scene = (version: Version, options: Partial<Options> = {}): Effect.
 /** The class of the browser, which our pair has the shape of. */
 type WebTransportOfTheirs = Parameters<typeof Net.Connection.accept>[0]
 
+console.debug = () => {} // theirs tells every step
+
+// ---- what is published ----------------------------------------------------------------------------------------------
+
+export const alice = "room/alice"
+
+/** A broadcast of ours with a track `video`. */
+export const cameraOfOurs = ({ origin }: Scene, path = alice, options: Track.Options = {}) => {
+  const broadcast = Broadcast.make()
+  const track = broadcast.createTrack("video", options)
+  if (typeof track === "string") throw new Error(track)
+  origin.publish(path, broadcast.consume())
+  return { broadcast, track }
+}
+
+/** A broadcast of theirs with a track `video`. */
+export const cameraOfTheirs = ({ theirs }: Scene, path = alice, info: Partial<Net.Track.Info> = {}) => {
+  const broadcast = new Net.Broadcast.Producer()
+  const track = broadcast.createTrack("video", info)
+  theirs.publish(Net.Path.from(path), broadcast)
+  return { broadcast, track }
+}
+
+/** A whole group of ours; the times of its frames count from 0. */
+export const writeOurs = (track: Track.TrackProducer, ...texts: ReadonlyArray<string>): void => {
+  const group = track.appendGroup()
+  for (const [index, text] of texts.entries()) group.write(bytes(text), index)
+  group.finish()
+}
+
+/** A whole group of theirs. */
+export const writeTheirs = (track: Net.Track.Producer, ...texts: ReadonlyArray<string>): void => {
+  const group = track.appendGroup()
+  for (const [index, text] of texts.entries()) group.writeFrame(frame(text, index))
+  group.close()
+}
+
+// ---- what arrives ---------------------------------------------------------------------------------------------------
+
 export interface Frame {
   readonly timestamp: number | undefined
   readonly text: string
@@ -48,6 +88,8 @@ export interface Frame {
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
 export const bytes = (text: string): Uint8Array => encoder.encode(text)
+
+export const textsOf = (frames: ReadonlyArray<Frame>): ReadonlyArray<string> => frames.map(({ text }) => text)
 
 /** A group of ours to its end; what it has so far, if the end is an error. */
 export const readOurs = (group: GroupConsumer): Effect.Effect<ReadonlyArray<Frame>> =>

@@ -4,16 +4,7 @@ import * as Version from "@effect-live/moq/Version"
 import { assert, describe, it } from "@effect/vitest"
 import * as Net from "@moq/net"
 import { Effect, Fiber, Option, Result, Stream } from "effect"
-import { frame, nextOurs, readOurs, type Scene, scene } from "./scene.ts"
-
-console.debug = () => {} // theirs tells every step
-
-const camera = ({ theirs }: Scene, path = "room/alice", info: Partial<Net.Track.Info> = {}) => {
-  const broadcast = new Net.Broadcast.Producer()
-  const track = broadcast.createTrack("video", info)
-  theirs.publish(Net.Path.from(path), broadcast)
-  return { broadcast, track }
-}
+import { alice, cameraOfTheirs, frame, nextOurs, readOurs, type Scene, scene, textsOf, writeTheirs } from "./scene.ts"
 
 /** Announcements as they come; a reader that takes so many. */
 const announced = ({ session }: Scene, prefix: string, count: number) =>
@@ -21,22 +12,16 @@ const announced = ({ session }: Scene, prefix: string, count: number) =>
     all.map(({ active, path }) => `${active ? "+" : "-"}${path}`)
   )
 
-const write = (track: Net.Track.Producer, ...texts: ReadonlyArray<string>) => {
-  const group = track.appendGroup()
-  for (const [index, text] of texts.entries()) group.writeFrame(frame(text, index))
-  group.close()
-}
-
 describe.each(Version.all)("@moq/net's publisher to our subscriber, $alpn:", (version) => {
   it.live("announce: what is there, what comes, what goes", () =>
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(version)
-        const { broadcast } = camera(it)
+        const { broadcast } = cameraOfTheirs(it)
         assert.deepStrictEqual(yield* announced(it, "", 1), ["+room/alice"])
-        camera(it, "hall/bob")
+        cameraOfTheirs(it, "hall/bob")
         assert.deepStrictEqual(yield* announced(it, "hall", 1), ["+hall/bob"])
-        assert.sameMembers([...it.session.announcedNow()], ["room/alice", "hall/bob"])
+        assert.sameMembers([...it.session.announcedNow()], [alice, "hall/bob"])
         const changes = yield* Effect.forkScoped(announced(it, "room", 2))
         broadcast.close()
         assert.deepStrictEqual(yield* Fiber.join(changes), ["+room/alice", "-room/alice"])
@@ -48,28 +33,22 @@ describe.each(Version.all)("@moq/net's publisher to our subscriber, $alpn:", (ve
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(version)
-        const { track } = camera(it)
-        write(track, "old")
-        write(track, "older")
+        const { track } = cameraOfTheirs(it)
+        writeTheirs(track, "old")
+        writeTheirs(track, "older")
         const group = track.appendGroup()
         group.writeFrame(frame("key", 2_000))
         yield* announced(it, "", 1)
-        const video = yield* it.session.consume("room/alice").subscribe("video")
+        const video = yield* it.session.consume(alice).subscribe("video")
         const received = yield* nextOurs(video)
         assert.strictEqual(received.sequence, 2)
         group.writeFrame(frame("delta", 2_040))
         group.close()
-        assert.deepStrictEqual(
-          (yield* readOurs(received)).map(({ text }) => text),
-          ["key", "delta"]
-        )
-        write(track, "key 2")
+        assert.deepStrictEqual(textsOf(yield* readOurs(received)), ["key", "delta"])
+        writeTheirs(track, "key 2")
         const following = yield* nextOurs(video)
         assert.strictEqual(following.sequence, 3)
-        assert.deepStrictEqual(
-          (yield* readOurs(following)).map(({ text }) => text),
-          ["key 2"]
-        )
+        assert.deepStrictEqual(textsOf(yield* readOurs(following)), ["key 2"])
       })
     )
   )
@@ -78,12 +57,12 @@ describe.each(Version.all)("@moq/net's publisher to our subscriber, $alpn:", (ve
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(version)
-        const { track } = camera(it, "room/alice", {
+        const { track } = cameraOfTheirs(it, alice, {
           timescale: Net.Time.Timescale(90_000),
           priority: 7,
           latencyMax: 2_000
         })
-        const video = yield* it.session.consume("room/alice").subscribe("video", { priority: 3 })
+        const video = yield* it.session.consume(alice).subscribe("video", { priority: 3 })
         const sent = [
           { timestamp: 90_000, text: "key" },
           { timestamp: 93_600, text: "delta".repeat(20_000) },
@@ -109,23 +88,20 @@ describe.each(Version.all)("@moq/net's publisher to our subscriber, $alpn:", (ve
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(version)
-        const first = camera(it)
+        const first = cameraOfTheirs(it)
         yield* announced(it, "", 1)
-        const ended = yield* Effect.forkScoped(it.session.consume("room/alice").closed)
+        const ended = yield* Effect.forkScoped(it.session.consume(alice).closed)
         const gone = yield* Effect.forkScoped(announced(it, "", 2))
         first.broadcast.close()
         assert.deepStrictEqual(yield* Fiber.join(gone), ["+room/alice", "-room/alice"])
         yield* Fiber.join(ended)
-        const second = camera(it)
-        write(second.track, "new")
+        const second = cameraOfTheirs(it)
+        writeTheirs(second.track, "new")
         assert.deepStrictEqual(yield* announced(it, "", 1), ["+room/alice"])
-        const video = yield* it.session.consume("room/alice").subscribe("video")
+        const video = yield* it.session.consume(alice).subscribe("video")
         const received = yield* nextOurs(video)
         assert.strictEqual(received.sequence, 0)
-        assert.deepStrictEqual(
-          (yield* readOurs(received)).map(({ text }) => text),
-          ["new"]
-        )
+        assert.deepStrictEqual(textsOf(yield* readOurs(received)), ["new"])
       })
     )
   )
@@ -134,11 +110,11 @@ describe.each(Version.all)("@moq/net's publisher to our subscriber, $alpn:", (ve
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(version)
-        const { track } = camera(it)
-        write(track, "first")
-        const video = yield* it.session.consume("room/alice").subscribe("video")
+        const { track } = cameraOfTheirs(it)
+        writeTheirs(track, "first")
+        const video = yield* it.session.consume(alice).subscribe("video")
         yield* readOurs(yield* nextOurs(video)) // the subscription is served
-        for (let n = 0; n < 20; n++) write(track, `frame ${n}`)
+        for (let n = 0; n < 20; n++) writeTheirs(track, `frame ${n}`)
         track.close()
         const texts: Array<string> = []
         for (;;) {
@@ -158,11 +134,11 @@ describe.each(Version.all)("@moq/net's publisher to our subscriber, $alpn:", (ve
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(version)
-        const { track } = camera(it)
+        const { track } = cameraOfTheirs(it)
         const refused = yield* Effect.flip(Effect.scoped(it.session.consume("room/nobody").subscribe("video")))
         assert.include(["NotFound", "Refused"], refused.reason._tag)
-        const video = yield* it.session.consume("room/alice").subscribe("video")
-        write(track, "still here")
+        const video = yield* it.session.consume(alice).subscribe("video")
+        writeTheirs(track, "still here")
         assert.strictEqual((yield* readOurs(yield* nextOurs(video)))[0]?.text, "still here")
       })
     )
@@ -172,7 +148,7 @@ describe.each(Version.all)("@moq/net's publisher to our subscriber, $alpn:", (ve
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(version)
-        const { broadcast } = camera(it)
+        const { broadcast } = cameraOfTheirs(it)
         const asked = yield* Effect.forkScoped(
           Effect.promise(async () => {
             for (;;) {
@@ -184,7 +160,7 @@ describe.each(Version.all)("@moq/net's publisher to our subscriber, $alpn:", (ve
         )
         const subscribed = Effect.scoped(
           Effect.gen(function* () {
-            const track = yield* it.session.consume("room/alice").subscribe("nothing")
+            const track = yield* it.session.consume(alice).subscribe("nothing")
             return yield* track.next // theirs may accept first and refuse then
           })
         )
@@ -200,17 +176,17 @@ describe.each(Version.all)("@moq/net's publisher to our subscriber, $alpn:", (ve
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(version)
-        const { track } = camera(it)
+        const { track } = cameraOfTheirs(it)
         yield* Effect.scoped(
           Effect.gen(function* () {
-            const video = yield* it.session.consume("room/alice").subscribe("video")
-            write(track, "one")
+            const video = yield* it.session.consume(alice).subscribe("video")
+            writeTheirs(track, "one")
             yield* readOurs(yield* nextOurs(video))
           })
         )
         yield* Effect.promise(() => track.unused())
-        const video = yield* it.session.consume("room/alice").subscribe("video")
-        write(track, "two")
+        const video = yield* it.session.consume(alice).subscribe("video")
+        writeTheirs(track, "two")
         const received = yield* nextOurs(video)
         assert.include(["one", "two"], (yield* readOurs(received))[0]?.text)
       })
@@ -221,15 +197,15 @@ describe.each(Version.all)("@moq/net's publisher to our subscriber, $alpn:", (ve
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(version)
-        const { track } = camera(it)
-        const video = yield* it.session.consume("room/alice").subscribe("video")
+        const { track } = cameraOfTheirs(it)
+        const video = yield* it.session.consume(alice).subscribe("video")
         const group = track.appendGroup()
         group.writeFrame(frame("key", 0))
         const received = yield* nextOurs(video)
         assert.strictEqual(yield* Effect.map(received.read, (frame) => (frame === End ? -1 : frame.length)), 3)
         group.close(new Error("given up"))
         assert.strictEqual((yield* Effect.flip(received.read))._tag, "GroupError")
-        write(track, "next")
+        writeTheirs(track, "next")
         assert.strictEqual((yield* nextOurs(video)).sequence, 1)
       })
     )
@@ -250,15 +226,12 @@ describe.each(Version.all)("@moq/net's publisher to our subscriber, $alpn:", (ve
     Effect.scoped(
       Effect.gen(function* () {
         const it = yield* scene(version)
-        const { track } = camera(it)
-        write(track, "one", "two")
-        const fetched = yield* Effect.result(it.session.consume("room/alice").fetch("video", 0))
+        const { track } = cameraOfTheirs(it)
+        writeTheirs(track, "one", "two")
+        const fetched = yield* Effect.result(it.session.consume(alice).fetch("video", 0))
         if (Result.isSuccess(fetched)) {
           assert.isTrue(version.trackInfo)
-          assert.deepStrictEqual(
-            (yield* readOurs(fetched.success)).map(({ text }) => text),
-            ["one", "two"]
-          )
+          assert.deepStrictEqual(textsOf(yield* readOurs(fetched.success)), ["one", "two"])
         } else {
           assert.isFalse(version.trackInfo)
           assert.strictEqual(fetched.failure.reason._tag, "Unsupported")

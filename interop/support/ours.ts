@@ -65,8 +65,15 @@ export interface Plan {
   readonly seed?: number
 }
 
-/** Writes a track by its plan and finishes it. */
-export const write = Effect.fnUntraced(function* (track: Track.TrackProducer, plan: Plan) {
+/**
+ * Writes a track by its plan and finishes it. `begun` waits until the reader has seen a frame of a group that will be reset: a reset
+ * may overtake all of its stream.
+ */
+export const write = Effect.fnUntraced(function* <E = never>(
+  track: Track.TrackProducer,
+  plan: Plan,
+  begun: (group: number) => Effect.Effect<unknown, E> = () => Effect.void
+) {
   const { bytes = 1000, frames = 5, groups, intervalMs = 50, resetEvery, seed = 0 } = plan
   for (let sequence = 0; sequence < groups; sequence++) {
     const group = track.appendGroup()
@@ -74,8 +81,10 @@ export const write = Effect.fnUntraced(function* (track: Track.TrackProducer, pl
     const count = reset ? Math.floor(frames / 2) : frames
     for (let frame = 0; frame < count; frame++) group.write(content(seed, sequence, frame, bytes + frame))
     yield* Effect.sleep(intervalMs)
-    if (reset) group.abort(0)
-    else group.finish()
+    if (reset) {
+      yield* begun(sequence)
+      group.abort(0)
+    } else group.finish()
   }
   track.finish()
 })

@@ -10,6 +10,7 @@ export const root: string = fileURLToPath(new URL("../../", import.meta.url))
 export const tools: string = join(root, "target/tools")
 
 export const peer: string = join(root, "target/release/interop-peer")
+export const gossipPeer: string = join(root, "target/release/interop-gossip-peer")
 export const moqRelay: string = join(tools, "bin/moq-relay")
 export const irohRelay: string = join(tools, "bin/iroh-relay")
 

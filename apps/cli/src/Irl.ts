@@ -8,9 +8,11 @@ import { Cause, Effect, Exit, Layer, Logger } from "effect"
 import { CliConfig, CliError, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { demo } from "./commands/demo.ts"
 import { doctor } from "./commands/doctor.ts"
+import { gossip } from "./commands/gossip.ts"
 import { info } from "./commands/info.ts"
 import { publish } from "./commands/publish.ts"
 import { record } from "./commands/record.ts"
+import { sim } from "./commands/sim.ts"
 import { tap } from "./commands/tap.ts"
 import { ticket } from "./commands/ticket.ts"
 import * as Failure from "./Failure.ts"
@@ -23,10 +25,11 @@ const irl = Command.make("irl").pipe(
   Command.withExamples([
     { command: "irl publish film.mp4 --loop", description: "Publish a file; prints a ticket" },
     { command: "irl record TICKET -o copy.mp4", description: "Record what somebody publishes" },
+    { command: "irl gossip", description: "Chat with whoever joins; prints how to" },
     { command: "irl demo", description: "See both in one terminal" },
     { command: "irl doctor", description: "Find out what this machine can do" }
   ]),
-  Command.withSubcommands([publish, record, info, tap, ticket, doctor, demo]),
+  Command.withSubcommands([publish, record, info, tap, ticket, gossip, sim, doctor, demo]),
   Command.withGlobalFlags([jsonFlag])
 )
 

@@ -17,6 +17,14 @@ export const readerGone: Effect.Effect<void, Failure.Failure> = Effect.callback(
 
 const isBrokenPipe = (error: Error): boolean => "code" in error && error.code === "EPIPE"
 
+/** Waits until the reader has taken most of what was written, for commands whose events have no end. */
+export const drained: Effect.Effect<void> = Effect.callback((resume) => {
+  if (!process.stdout.writableNeedDrain) return resume(Effect.void)
+  const taken = () => resume(Effect.void)
+  process.stdout.once("drain", taken)
+  return Effect.sync(() => process.stdout.off("drain", taken))
+})
+
 /** Waits for the reader of the pipe. `isUnread`: it went away. */
 export const sink = (): Sink & { readonly isUnread: () => boolean } => {
   let unread = false

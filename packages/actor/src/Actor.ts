@@ -69,7 +69,7 @@ interface Tagged {
 export interface Core<State, Event extends Tagged, Output extends Tagged> {
   /** The seed (a 32-bit integer) is for generators that the state holds. */
   readonly initial: (seed: number) => State
-  /** `now` is the Clock's, in milliseconds. */
+  /** `now` is the Clock's, in milliseconds; it never goes back. */
   readonly step: (state: State, event: Event, now: number) => ReadonlyArray<Output | Command<Event>>
 }
 
@@ -177,6 +177,8 @@ class Loop<State, Event extends Tagged, Output extends Tagged, R> {
   private children: Map<string, Fiber.Fiber<unknown, unknown>> | undefined
 
   private nextAsk = 1
+  private lastWallMs = -Infinity
+  private setBackMs = 0
   private alarm: Fiber.Fiber<void> | undefined
   private alarmAt = Infinity
   private outputs: ReadonlyArray<Output | Command<Event>> = none
@@ -317,7 +319,7 @@ class Loop<State, Event extends Tagged, Output extends Tagged, R> {
   /** Works until there is nothing to do, something to wait for, or the turn is over; the answer says which. */
   private readonly turn = (): Effect.Effect<unknown, never, R> => {
     const startNs = this.clock.monotonicTimeNanosUnsafe()
-    const now = this.clock.currentTimeMillisUnsafe()
+    const now = this.now()
     this.waiting = false
     this.performing = undefined
     try {
@@ -385,6 +387,14 @@ class Loop<State, Event extends Tagged, Output extends Tagged, R> {
     }
   }
 
+  /** The Clock's, but never back: timers that were set before the clock was would go off that much later. */
+  private now(): number {
+    const wallMs = this.clock.currentTimeMillisUnsafe()
+    if (wallMs < this.lastWallMs) this.setBackMs += this.lastWallMs - wallMs
+    this.lastWallMs = wallMs
+    return wallMs + this.setBackMs
+  }
+
   // ---- waiting and waking ---------------------------------------------------------------------------------------------
 
   private sleep(): Effect.Effect<unknown> {
@@ -401,7 +411,7 @@ class Loop<State, Event extends Tagged, Output extends Tagged, R> {
     this.alarm?.interruptUnsafe()
     this.alarmAt = at
     // a sleep of less than a nanosecond is none, and a clock may stand that close before `at`: whole microseconds, rounded up
-    const afterMs = Math.max(0, Math.ceil((at - this.clock.currentTimeMillisUnsafe()) * 1_000) / 1_000)
+    const afterMs = Math.max(0, Math.ceil((at - this.now()) * 1_000) / 1_000)
     this.alarm = Effect.runForkWith(this.services)(
       Effect.andThen(
         Effect.sleep(afterMs),

@@ -85,9 +85,9 @@ describe.skipIf(nativeMissing !== undefined)("the addon", () => {
   it.live("keeps a connection alive that is silent for longer than its idle timeout", () =>
     Effect.scoped(
       Effect.gen(function* () {
-        const options = { idleTimeoutMs: 400, keepAliveMs: 100 }
+        const options = { idleTimeoutMs: 1500, keepAliveMs: 200 }
         const { here, there } = yield* connected({ a: options, b: options })
-        yield* Effect.sleep(1200)
+        yield* Effect.sleep(2500)
         yield* uni(here, there)
       })
     )

@@ -82,37 +82,15 @@ export interface BroadcastConsumer {
 /** A new broadcast without tracks. */
 export const make = (): BroadcastProducer => new BroadcastProducer()
 
-/** The writing half. Tracks that have ended leave the set when their name is asked for again. */
+/** The writing half. A track that has ended leaves the set for another one of its name. */
 export class BroadcastProducer {
   readonly #tracks = new Map<string, Track.TrackProducer>()
   #onRequest: ((name: string) => Track.TrackProducer | undefined) | undefined
+  /** The tracks of the set that `#onRequest` made, those that were left last behind the others. */
+  #requested: Set<Track.TrackProducer> | undefined
   #ended: Ended | undefined
   readonly #signal = new Signal()
-  readonly #consumer: BroadcastConsumer = {
-    subscribe: (track, options) =>
-      Effect.acquireRelease(
-        Effect.suspend(() => {
-          const found = this.lookup(track)
-          return found instanceof Track.TrackProducer
-            ? Effect.succeed(found.consume(options))
-            : Effect.fail(new SubscribeError({ track, reason: found }))
-        }),
-        (consumer) => Effect.sync(() => consumer.close())
-      ),
-    fetch: (track, sequence) =>
-      Effect.suspend(() => {
-        const found = this.lookup(track)
-        const reason = found instanceof Track.TrackProducer ? new NotFound({}) : found
-        const group = found instanceof Track.TrackProducer ? found.group(sequence) : undefined
-        return group === undefined
-          ? Effect.fail(new SubscribeError({ track, reason }))
-          : Effect.succeed(group.consume())
-      }),
-    closed: Effect.map(
-      this.#signal.wait(() => this.#ended !== undefined),
-      () => this.#ended ?? { _tag: "Finished" }
-    )
-  }
+  readonly #consumer: BroadcastConsumer = new Consumer(this)
 
   /** Names of the tracks, in the order in which they were added. */
   get tracks(): ReadonlyArray<string> {
@@ -131,34 +109,72 @@ export class BroadcastProducer {
     return inserted === "inserted" ? producer : inserted
   }
 
-  /** Adds a track that was made before. `tooMany`: `Limits.tracksPerBroadcast`. */
+  /** Adds a track that was made before. `tooMany`: `Limits.tracksPerBroadcast`, and none of them can be spared. */
   insertTrack(producer: Track.TrackProducer): "inserted" | "duplicate" | "ended" | "tooMany" {
     if (this.#ended !== undefined) return "ended"
     const present = this.#tracks.get(producer.name)
     if (present !== undefined && !present.ended) return "duplicate"
-    if (present === undefined && this.#tracks.size >= Limits.tracksPerBroadcast) return "tooMany"
+    const full = present === undefined && this.#tracks.size >= Limits.tracksPerBroadcast
+    if (full && !this.#spare()) return "tooMany"
+    this.removeTrack(producer.name)
     this.#tracks.set(producer.name, producer)
     return "inserted"
   }
 
   /** Later requests for this name are not found here; subscriptions that exist go on. */
   removeTrack(name: string): void {
+    const present = this.#tracks.get(name)
+    if (present !== undefined) this.#requested?.delete(present)
     this.#tracks.delete(name)
   }
 
-  /** Asked for a track that is not in the set; what the handler makes is added to it. One handler, the last one counts. */
+  /**
+   * Asked for a track that is not in the set; what the handler makes is added to it. One handler, the last one counts. Anybody may
+   * ask for any name, so a track that was made so and that nobody uses any more makes room where it is needed, the one that was left
+   * first before the others: until then whoever comes back goes on with it. One that its maker ended then is asked for anew.
+   */
   onRequest(handler: (name: string) => Track.TrackProducer | undefined): void {
     this.#onRequest = handler
   }
 
-  /** The track of this name, asking the handler if there is none. A finished track is still found. */
+  /** The track of this name, asking the handler if there is none. A track that has ended is still found. */
   lookup(name: string): Track.TrackProducer | NotFound | BroadcastEnded | LimitReached {
     if (this.#ended !== undefined) return new BroadcastEnded({})
     const present = this.#tracks.get(name)
-    if (present !== undefined) return present
+    if (present !== undefined && !(present.ended && this.#isSpare(present))) return present
     const made = this.#onRequest?.(name)
-    if (made === undefined) return new NotFound({})
-    return this.insertTrack(made) === "tooMany" ? new LimitReached({ limit: "tracksPerBroadcast" }) : made
+    if (made === undefined) return present ?? new NotFound({})
+    const inserted = this.insertTrack(made)
+    if (inserted === "inserted") (this.#requested ??= new Set()).add(made)
+    return inserted === "tooMany" ? new LimitReached({ limit: "tracksPerBroadcast" }) : made
+  }
+
+  /** Made on request, and used by nobody. */
+  #isSpare(track: Track.TrackProducer): boolean {
+    return track.consumers === 0 && this.#requested?.has(track) === true
+  }
+
+  /** Makes room for another track, if that can be. */
+  #spare(): boolean {
+    for (const track of this.#requested ?? []) {
+      if (track.consumers > 0) continue
+      this.removeTrack(track.name)
+      return true
+    }
+    return false
+  }
+
+  /** For consumers: one user less of a track. */
+  left(track: Track.TrackProducer): void {
+    if (this.#requested?.delete(track) === true) this.#requested.add(track)
+  }
+
+  /** For consumers: waits for the end of the broadcast. */
+  get closed(): Effect.Effect<Ended> {
+    return Effect.map(
+      this.#signal.wait(() => this.#ended !== undefined),
+      () => this.#ended ?? { _tag: "Finished" }
+    )
   }
 
   /** Ends the broadcast and finishes every track that is open. */
@@ -181,7 +197,58 @@ export class BroadcastProducer {
     this.#ended = ended
     for (const track of this.#tracks.values()) endTrack(track)
     this.#tracks.clear()
+    this.#requested = undefined
     this.#onRequest = undefined
     this.#signal.notify()
+  }
+}
+
+/** Made for every broadcast that anybody announces: what nobody asks of it costs nothing. */
+class Consumer implements BroadcastConsumer {
+  readonly #producer: BroadcastProducer
+
+  constructor(producer: BroadcastProducer) {
+    this.#producer = producer
+  }
+
+  get closed(): Effect.Effect<Ended> {
+    return this.#producer.closed
+  }
+
+  get subscribe(): BroadcastConsumer["subscribe"] {
+    const producer = this.#producer
+    const consume = (name: string, options?: SubscribeOptions) =>
+      Effect.suspend(() => {
+        const track = producer.lookup(name)
+        return track instanceof Track.TrackProducer
+          ? Effect.succeed({ track, consumer: track.consume(options) })
+          : Effect.fail(new SubscribeError({ track: name, reason: track }))
+      })
+    return (name, options) =>
+      Effect.map(
+        Effect.acquireRelease(consume(name, options), ({ consumer, track }) =>
+          Effect.sync(() => {
+            consumer.close()
+            producer.left(track)
+          })
+        ),
+        ({ consumer }) => consumer
+      )
+  }
+
+  get fetch(): BroadcastConsumer["fetch"] {
+    const producer = this.#producer
+    return (name, sequence) =>
+      Effect.suspend(() => {
+        const track = producer.lookup(name)
+        if (!(track instanceof Track.TrackProducer)) {
+          return Effect.fail(new SubscribeError({ track: name, reason: track }))
+        }
+        const group = track.group(sequence)?.consume()
+        producer.left(track)
+        return group === undefined
+          ? Effect.fail(new SubscribeError({ track: name, reason: new NotFound({}) }))
+          : Effect.succeed(group)
+      })
   }
 }

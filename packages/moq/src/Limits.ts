@@ -122,6 +122,12 @@ export const requestBurst = 4_096
 export const streamsPerSecond = 1_000
 export const streamBurst = 128
 
+/**
+ * What a connection that a peer opens counts as, in requests: its handshake costs more than many of them. Whoever asked for too much
+ * waits with the next connection too, and is turned away while as many wait as a `requestBurst` has room for.
+ */
+export const requestsPerConnection = 256
+
 /** Peers of which it is remembered how much they have asked for. One more forgets those who asked for nothing lately. */
 export const rememberedPeers = 4_096
 

@@ -240,11 +240,16 @@ const SetupParameter = { probe: 1, path: 2, role: 3, origin: 5 } as const
 // ---- whole messages -------------------------------------------------------------------------------------------------
 
 /** A message: body length, body. */
-export const encode = <A>(codec: Codec<A>, value: A): Uint8Array => {
-  const body = encodeWire((writer) => codec.write(writer, value))
+export const encode = <A>(codec: Codec<A>, value: A): Uint8Array => encodeAll(codec, [value])
+
+/** One message after the other, in one piece. */
+export const encodeAll = <A>(codec: Codec<A>, values: ReadonlyArray<A>): Uint8Array => {
+  const bodies = values.map((value) => encodeWire((writer) => codec.write(writer, value)))
   return encodeWire((writer) => {
-    writer.varint(body.length)
-    writer.raw(body)
+    for (const body of bodies) {
+      writer.varint(body.length)
+      writer.raw(body)
+    }
   })
 }
 

@@ -5,10 +5,11 @@
  */
 import { Blocked, End } from "@effect-live/endpoint/Stream"
 import { type Clock, Effect, Schema } from "effect"
-import type { Budget, Evictable } from "./Budget.ts"
+import type { Budget } from "./Budget.ts"
 import * as ErrorCode from "./ErrorCode.ts"
 import { type GroupConsumer, GroupProducer, type Owner, type Written } from "./Group.ts"
 import { clockOfFiber } from "./internal/clockOfFiber.ts"
+import { type Kept, Past } from "./internal/Past.ts"
 import { Signal } from "./internal/Signal.ts"
 import * as Limits from "./Limits.ts"
 import type { TrackInfo } from "./Message.ts"
@@ -88,16 +89,8 @@ export class TrackProducer {
   readonly #createdMs: number
   #info: TrackInfo
   #now = 0
-  readonly #retention: Required<Retention>
-  readonly #budget: Budget | undefined
-  /** In order of arrival. */
-  readonly #groups: Array<Kept> = []
-  readonly #bySequence = new Map<number, Kept>()
-  #arrivals = 0
-  /** The group of the highest sequence number; never evicted. */
-  #newest: Kept | undefined
+  readonly #past: Past
   #next = 0
-  #bytes = 0
   /** Set by `finish`: no sequence number at or above it. */
   #final: number | undefined
   /** Groups below the end that never came and are not expected any more. */
@@ -117,9 +110,11 @@ export class TrackProducer {
     this.name = name
     this.#clock = clock
     this.#createdMs = clock.currentTimeMillisUnsafe()
-    this.#retention = { ...Limits.retention, ...retention }
-    this.#budget = budget
-    this.#info = { priority, ordered: false, maxLatencyMs: this.#retention.ageMs, timescale }
+    const kept = { ...Limits.retention, ...retention }
+    this.#past = new Past(kept, budget, (gone) => {
+      for (const consumer of this.#consumers) consumer.evicted(gone)
+    })
+    this.#info = { priority, ordered: false, maxLatencyMs: kept.ageMs, timescale }
   }
 
   /** What is said of the track to those who ask (section 3.5.2). */
@@ -147,7 +142,7 @@ export class TrackProducer {
 
   /** Kept groups and their bytes, for tests and metrics. */
   get kept(): { readonly groups: number; readonly bytes: number } {
-    return { groups: this.#groups.length, bytes: this.#bytes }
+    return this.#past.size
   }
 
   /** Finished or aborted. */
@@ -201,7 +196,7 @@ export class TrackProducer {
 
   /** The group of this sequence number, if it is kept. */
   group(sequence: number): GroupProducer | undefined {
-    return this.#bySequence.get(sequence)?.group
+    return this.#past.get(sequence)
   }
 
   /**
@@ -215,9 +210,7 @@ export class TrackProducer {
 
   /** From where the track must be asked for again for nothing to be missing: its first group that has not ended, else the next. */
   get resumePoint(): number {
-    let point = this.#next
-    for (const { group } of this.#groups) if (!group.ended && group.sequence < point) point = group.sequence
-    return point
+    return this.#past.firstOpen ?? this.#next
   }
 
   /**
@@ -246,7 +239,7 @@ export class TrackProducer {
   abort(code: number): void {
     if (this.#error !== undefined) return
     this.#error = new TrackError({ track: this.name, code })
-    this.#clear(code)
+    this.#past.clear(code)
     this.#arrived.notify()
   }
 
@@ -257,17 +250,18 @@ export class TrackProducer {
   release(): void {
     if (!this.ended) return this.abort(ErrorCode.cancel)
     this.#released = true
-    this.#clear(ErrorCode.cancel)
+    this.#past.clear(ErrorCode.cancel)
   }
 
   /** A new reader. Close it when it is no longer read. */
   consume(options?: ConsumeOptions): TrackConsumer {
     const start = options?.start
+    const { newest } = this.#past
     const consumer = new Consumer(
       this,
-      start ?? this.#newest?.group.sequence,
+      start ?? newest?.group.sequence,
       options?.end ?? Number.POSITIVE_INFINITY,
-      start === undefined ? (this.#newest?.arrival ?? 0) : 0
+      start === undefined ? (newest?.arrival ?? 0) : 0
     )
     this.#consumers.add(consumer)
     this.#usage.notify()
@@ -276,7 +270,7 @@ export class TrackProducer {
 
   /** For consumers: the first kept group that arrived at or after `arrival`. */
   from(arrival: number): Kept | undefined {
-    return this.#groups[this.#indexFrom(arrival)]
+    return this.#past.from(arrival)
   }
 
   /** For consumers: why there is no group now. */
@@ -303,11 +297,7 @@ export class TrackProducer {
   }
 
   readonly #owner: Owner = {
-    grew: (bytes) => {
-      this.#bytes += bytes
-      this.#budget?.grew(bytes)
-      if (bytes > 0 && this.#bytes > this.#retention.bytes) this.#trim(undefined)
-    },
+    grew: (bytes) => this.#past.grew(bytes),
     now: () => {
       const units = Math.floor(((this.#clock.currentTimeMillisUnsafe() - this.#createdMs) * this.timescale) / 1_000)
       this.#now = Math.max(this.#now, units) // a clock may be set back
@@ -318,89 +308,13 @@ export class TrackProducer {
   #refuses(sequence: number): "duplicate" | "ended" | undefined {
     const behind = this.#final !== undefined && sequence >= this.#final
     if (this.#error !== undefined || this.#released || behind) return "ended"
-    return this.#bySequence.has(sequence) ? "duplicate" : undefined
+    return this.#past.get(sequence) === undefined ? undefined : "duplicate"
   }
 
   #add(group: GroupProducer): void {
-    const { sequence } = group
-    const now = this.#clock.currentTimeMillisUnsafe()
-    const kept = new Kept(this, group, this.#arrivals++, now)
-    this.#groups.push(kept)
-    this.#bySequence.set(sequence, kept)
-    let overtaken: Kept | undefined = kept
-    if (sequence >= this.#next) {
-      this.#next = sequence + 1
-      overtaken = this.#newest
-      this.#newest = kept
-    }
-    if (overtaken !== undefined) this.#budget?.add(overtaken)
-    this.#trim(now)
+    this.#next = Math.max(this.#next, group.sequence + 1)
+    this.#past.add(group, this.#clock.currentTimeMillisUnsafe())
     this.#arrived.notify()
-  }
-
-  /** Where in `#groups` the first one stands that arrived at or after `arrival`. */
-  #indexFrom(arrival: number): number {
-    let low = 0
-    let high = this.#groups.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      const kept = this.#groups[middle]
-      if (kept !== undefined && kept.arrival < arrival) low = middle + 1
-      else high = middle
-    }
-    return low
-  }
-
-  /** Evicts the oldest groups, never the newest, until every limit holds. Ages count only when `now` is known. */
-  #trim(now: number | undefined): void {
-    for (;;) {
-      const index = this.#groups[0] === this.#newest ? 1 : 0
-      const oldest = this.#groups[index]
-      if (oldest === undefined) return
-      const aged = now !== undefined && now - oldest.createdMs > this.#retention.ageMs
-      if (!aged && this.#groups.length <= this.#retention.groups && this.#bytes <= this.#retention.bytes) return
-      this.evict(oldest, aged ? ErrorCode.old : ErrorCode.lagged)
-    }
-  }
-
-  /** For its groups: forgets one, and tells whoever had not taken it. */
-  evict(kept: Kept, code: number): void {
-    this.#groups.splice(this.#indexFrom(kept.arrival), 1)
-    this.#bySequence.delete(kept.group.sequence)
-    this.#budget?.delete(kept)
-    for (const consumer of this.#consumers) consumer.evicted(kept)
-    kept.group.evict(code)
-  }
-
-  #clear(code: number): void {
-    const groups = this.#groups.splice(0)
-    this.#bySequence.clear()
-    this.#newest = undefined
-    for (const kept of groups) {
-      this.#budget?.delete(kept)
-      for (const consumer of this.#consumers) consumer.evicted(kept)
-    }
-    for (const { group } of groups) group.evict(code)
-  }
-}
-
-/** A group and its place in the track. */
-class Kept implements Evictable {
-  readonly group: GroupProducer
-  /** Counts the arrivals of the track. */
-  readonly arrival: number
-  readonly createdMs: number
-  readonly #track: TrackProducer
-
-  constructor(track: TrackProducer, group: GroupProducer, arrival: number, createdMs: number) {
-    this.#track = track
-    this.group = group
-    this.arrival = arrival
-    this.createdMs = createdMs
-  }
-
-  evict(): void {
-    this.#track.evict(this, ErrorCode.evicted)
   }
 }
 

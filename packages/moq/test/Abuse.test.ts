@@ -191,6 +191,27 @@ describe("abuse 1: rapid reset", () => {
     })
   )
 
+  abuse(
+    "thrown out and back at once: what connections of one peer ask for is counted together",
+    [lite03, lite05],
+    {},
+    (abuser) =>
+      Effect.gen(function* () {
+        let connections = 0
+        const flood = Effect.gen(function* () {
+          const again = yield* abuser.again
+          connections++
+          const { send } = yield* again.announcing
+          const both = joined(again.announcement("flicker", true), again.announcement("flicker", false))
+          return yield* Effect.forever(send.write(repeated(both, 100)))
+        })
+        yield* Effect.timeoutOption(Effect.forever(Effect.ignore(Effect.scoped(flood))), 17_000)
+        const worth = Limits.requestBurst + 18 * Limits.requestsPerSecond
+        assert.isAbove(connections, 5)
+        assert.isAtMost(connections, worth / Limits.requestsPerConnection)
+      })
+  )
+
   abuse("streams of unknown types", [lite03], tooMany, (abuser) => Effect.forever(abuser.bi(fromHex("3f 01 00"))))
 
   abuse("empty messages on a stream on which nothing is to be said", [lite03, lite05], tooMany, (abuser) =>

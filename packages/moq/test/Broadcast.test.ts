@@ -32,7 +32,7 @@ describe("a broadcast", () => {
     })
   )
 
-  it.effect("makes tracks when they are asked for", () =>
+  it.effect("makes tracks when they are asked for, and whoever comes back goes on with them", () =>
     Effect.gen(function* () {
       const broadcast = Broadcast.make()
       const asked: Array<string> = []
@@ -45,6 +45,69 @@ describe("a broadcast", () => {
       yield* subscribe("video")
       assert.strictEqual((yield* Effect.flip(subscribe("audio"))).reason._tag, "NotFound")
       assert.deepStrictEqual(asked, ["video", "audio"])
+    })
+  )
+
+  it.effect("gives tracksPerBroadcast no place to names that somebody made up and that nobody uses any more", () =>
+    Effect.gen(function* () {
+      const broadcast = Broadcast.make()
+      created(broadcast.createTrack("video"))
+      broadcast.onRequest((name) => Track.make(name))
+      const { fetch, subscribe } = broadcast.consume()
+      for (let n = 0; n < Limits.tracksPerBroadcast; n++) {
+        yield* Effect.scoped(Effect.all([subscribe(`made up ${n}`), subscribe(`made up ${n}`)]))
+        assert.strictEqual((yield* Effect.flip(fetch(`fetched ${n}`, 0))).reason._tag, "NotFound")
+      }
+      assert.isAtMost(broadcast.tracks.length, Limits.tracksPerBroadcast)
+      created(broadcast.createTrack("audio"))
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          for (let n = 2; n < Limits.tracksPerBroadcast; n++) yield* subscribe(`used ${n}`)
+          const { reason } = yield* Effect.flip(subscribe("one more"))
+          assert.deepStrictEqual(reason, new Broadcast.LimitReached({ limit: "tracksPerBroadcast" }))
+          assert.strictEqual(broadcast.createTrack("own"), "tooMany")
+          for (const name of ["video", "audio", "used 2"]) yield* subscribe(name)
+        })
+      )
+    })
+  )
+
+  it.effect("gives up, of what was made on request, what was left first", () =>
+    Effect.gen(function* () {
+      const broadcast = Broadcast.make()
+      broadcast.onRequest((name) => Track.make(name))
+      const subscribe = (name: string) => Effect.scoped(broadcast.consume().subscribe(name))
+      for (let n = 0; n < Limits.tracksPerBroadcast; n++) yield* subscribe(`${n}`)
+      yield* subscribe("0")
+      yield* subscribe("one more")
+      assert.notInclude(broadcast.tracks, "1")
+      assert.includeMembers([...broadcast.tracks], ["0", "2", "one more"])
+    })
+  )
+
+  it.effect("asks anew for a track that was made on request and ended since its last user left", () =>
+    Effect.gen(function* () {
+      const broadcast = Broadcast.make()
+      const made: Array<Track.TrackProducer> = []
+      broadcast.onRequest((name) => {
+        const track = Track.make(name)
+        write(track, `${made.push(track)}`)
+        return made.length > 2 ? undefined : track
+      })
+      const first = Effect.scoped(
+        Effect.flatMap(broadcast.consume().subscribe("video"), (track) =>
+          Effect.sync(() => {
+            made.at(-1)?.finish()
+            return track
+          }).pipe(Effect.flatMap(allOf))
+        )
+      )
+      assert.deepStrictEqual(yield* first, ["0:1"])
+      assert.deepStrictEqual(yield* first, ["0:2"])
+      assert.deepStrictEqual(yield* first, ["0:2"], "the last one, where there is no other")
+      const own = created(broadcast.createTrack("video"))
+      own.finish()
+      assert.strictEqual(broadcast.lookup("video"), own)
     })
   )
 

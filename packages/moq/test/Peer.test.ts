@@ -6,7 +6,7 @@ import * as Broadcast from "../src/Broadcast.ts"
 import * as ErrorCode from "../src/ErrorCode.ts"
 import * as closes from "../src/internal/closes.ts"
 import * as Limits from "../src/Limits.ts"
-import { lite03 } from "../src/Version.ts"
+import { lite03, lite05 } from "../src/Version.ts"
 import {
   broadcast,
   connectAnyway,
@@ -224,6 +224,40 @@ describe("a peer", () => {
         assert.deepStrictEqual(states, ["connected", "reconnecting", "connected"])
       }),
       { seed: 6 }
+    )
+  )
+
+  it.effect("goes on when an attempt of the other end came through and was given up without a word", () =>
+    run(
+      Effect.gen(function* () {
+        const network = yield* SimNetwork
+        const sim = yield* Simulation.Simulation
+        const b = yield* start("b")
+        const other = yield* network.bind("other")
+        yield* other.setAlpns([lite05.alpn])
+        const accept = Effect.flatMap(other.accept, (connection) => sessionOn(connection))
+        const accepting = yield* Effect.forkScoped(accept)
+        const peer = yield* b.moq.connect(network.addr("other"))
+        yield* Fiber.join(accepting)
+        const states = yield* connectivityOf(peer)
+        const attempt = Effect.gen(function* () {
+          peer.connection().close(closes.unused.code, closes.unused.reason)
+          yield* Effect.sleep(5)
+          const connection = yield* other.connect(network.addr("b"), [lite05.alpn])
+          yield* Effect.sleep(5)
+          return connection
+        })
+        ;(yield* attempt).close(0, "")
+        yield* accept
+        yield* sim.until(() => states.length === 5)
+        assert.deepStrictEqual(states, ["connected", "reconnecting", "connected", "reconnecting", "connected"])
+        // who has introduced itself ends the session with the same close
+        const { session } = yield* Effect.flatMap(attempt, (connection) => sessionOn(connection))
+        yield* Effect.sleep(20)
+        session.close(0, "")
+        assert.deepStrictEqual(yield* peer.closed, { _tag: "Remote", code: 0, reason: "" })
+      }),
+      { seed: 10 }
     )
   )
 

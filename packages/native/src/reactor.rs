@@ -66,6 +66,8 @@ impl Wake for Signal {
 pub struct Signals {
     first: u64,
     made: [Option<Waker>; TOKENS as usize],
+    /// A bit for each operation whose last try was pending: only there somebody may wait.
+    pending: u8,
     reactor: Arc<Shared>,
 }
 
@@ -75,6 +77,7 @@ impl Signals {
         Self {
             first,
             made: Default::default(),
+            pending: 0,
             reactor: reactor.clone(),
         }
     }
@@ -84,8 +87,9 @@ impl Signals {
         self.first as f64
     }
 
-    /// The waker of the operation with this offset.
+    /// The waker of the operation with this offset, for a try; `answered` says that it was not pending.
     pub fn waker(&mut self, offset: usize) -> &Waker {
+        self.pending |= 1 << offset;
         self.made[offset].get_or_insert_with(|| {
             let token = self.first + offset as u64;
             Waker::from(Arc::new(Signal {
@@ -101,15 +105,22 @@ impl Signals {
         self.first
     }
 
-    /// Calls whoever waits for the operation; nobody can where it never was blocked.
+    /// The last try of the operation was not pending: whoever tried knows, and nobody waits.
+    pub fn answered(&mut self, offset: usize) {
+        self.pending &= !(1 << offset);
+    }
+
+    /// Calls whoever waits for the operation.
     pub fn wake(&self, offset: usize) {
-        if let Some(waker) = &self.made[offset] {
+        if let Some(waker) = &self.made[offset]
+            && self.pending & (1 << offset) != 0
+        {
             waker.wake_by_ref();
         }
     }
 
     pub fn wake_all(&self) {
-        self.made.iter().flatten().for_each(Waker::wake_by_ref);
+        (0..self.made.len()).for_each(|offset| self.wake(offset));
     }
 }
 

@@ -136,7 +136,11 @@ impl SendStream {
             }
             let mut signals = self.sender.signals.borrow_mut();
             let mut context = Context::from_waker(signals.waker(WRITABLE));
-            match Pin::new(&mut sending.stream).poll_write(&mut context, bytes) {
+            let polled = Pin::new(&mut sending.stream).poll_write(&mut context, bytes);
+            if polled.is_ready() {
+                signals.answered(WRITABLE);
+            }
+            match polled {
                 Poll::Pending => return BLOCKED,
                 Poll::Ready(Ok(written)) => return written as i32,
                 Poll::Ready(Err(noq::WriteError::Stopped(code))) => Self::stopped(sending, code),
@@ -195,7 +199,11 @@ impl SendStream {
                 let settling = sending.settling.get_or_insert_with(|| Box::pin(stream.stopped()));
                 let mut signals = self.sender.signals.borrow_mut();
                 let mut context = Context::from_waker(signals.waker(SETTLED));
-                match settling.as_mut().poll(&mut context) {
+                let polled = settling.as_mut().poll(&mut context);
+                if polled.is_ready() {
+                    signals.answered(SETTLED);
+                }
+                match polled {
                     Poll::Pending => return BLOCKED,
                     Poll::Ready(Ok(None)) => Ended::FINISHED,
                     Poll::Ready(Ok(Some(code))) => Self::stopped(sending, code),
@@ -299,7 +307,11 @@ impl RecvStream {
             RecvState::Open(stream) => {
                 let mut signals = self.receiver.signals.borrow_mut();
                 let mut context = Context::from_waker(signals.waker(READABLE));
-                match stream.poll_read(&mut context, &mut into.0[..length]) {
+                let polled = stream.poll_read(&mut context, &mut into.0[..length]);
+                if polled.is_ready() {
+                    signals.answered(READABLE);
+                }
+                match polled {
                     Poll::Pending => return BLOCKED,
                     Poll::Ready(Ok(0)) => Ended::FINISHED,
                     Poll::Ready(Ok(read)) => return read as i32,

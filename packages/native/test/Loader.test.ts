@@ -1,5 +1,5 @@
-import { spawnSync } from "node:child_process"
-import { cpSync, mkdtempSync, rmSync } from "node:fs"
+import { execFileSync, spawnSync } from "node:child_process"
+import { cpSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import path from "node:path"
 import { assert, describe, it } from "vitest"
@@ -53,6 +53,35 @@ suite("the addon", ({ binary, versions }) => {
   it("loads in a process of its own, which then ends", () => {
     const { status, stdout } = run(requiring(path.join(here, "index.cjs"), "console.log(native.versions.iroh)"))
     assert.deepStrictEqual({ status, stdout }, { status: 0, stdout: versions.iroh })
+  })
+
+  it("is found in its package for this platform, as npm installs it", { timeout: 60_000 }, () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "effect-live-native-"))
+    const npm = (...args: ReadonlyArray<string>) =>
+      execFileSync("npm", [...args, "--offline", "--loglevel=error"], { cwd: folder, encoding: "utf8" })
+    try {
+      const { status, stdout, stderr } = run([path.join(here, "pack.mjs"), folder])
+      assert.strictEqual(status, 0, stderr)
+      npm("pack", here, stdout)
+      writeFileSync(path.join(folder, "package.json"), "{}")
+      const tarballs = readdirSync(folder).filter((name) => name.endsWith(".tgz"))
+      assert.lengthOf(tarballs, 2)
+      npm("install", ...tarballs.map((name) => `./${name}`))
+      const what = "const { binary, versions } = require('@effect-live/native'); console.log(binary, versions.iroh)"
+      const loaded = spawnSync(process.execPath, ["-e", what], {
+        cwd: folder,
+        env: { ...process.env, EFFECT_LIVE_NATIVE: "" },
+        encoding: "utf8"
+      })
+      const found = path.join(realpathSync(folder), "node_modules", "@effect-live", path.basename(stdout))
+      assert.strictEqual(
+        loaded.stdout.trim(),
+        `${path.join(found, path.basename(binary))} ${versions.iroh}`,
+        loaded.stderr
+      )
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 
   it("makes an Error of a panic, and goes on", () => {

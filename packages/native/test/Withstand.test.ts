@@ -25,7 +25,7 @@ const flat = async (role: string, count: number): Promise<void> => {
   assert.isAtMost(after.heap / before.heap, 1.1, `heap: ${before.heap} to ${after.heap}`)
 }
 
-suite("the addon withstands", ({ OVER, Token }) => {
+suite("the addon withstands", ({ END, OVER, Token }) => {
   for (const [how, expected] of [
     ["exit", { code: 3, signal: null }],
     ["throw", { code: 1, signal: null }],
@@ -94,6 +94,28 @@ suite("the addon withstands", ({ OVER, Token }) => {
     }
     await N.close(a)
   })
+
+  it(
+    "a peer whose clock jumps because it stood still: nothing is lost before the idle timeout, after it that is the end",
+    { timeout: 20_000 },
+    async () => {
+      const a = await N.bind({ idleTimeoutMs: 3000, keepAliveMs: 200 })
+      const peer = await spawnPeer("hold")
+      const connection = await N.connect(a, peer.addr)
+      const send = await N.openUni(connection)
+      peer.child.kill("SIGSTOP")
+      await N.write(send, N.pattern(1000))
+      send.finish()
+      await new Promise((resolve) => setTimeout(resolve, 500))
+      peer.child.kill("SIGCONT")
+      assert.strictEqual(await N.settled(send), END)
+      assert.isNull(connection.closed())
+      peer.child.kill("SIGSTOP")
+      assert.strictEqual((await N.closed(connection)).kind, "idle")
+      peer.child.kill("SIGKILL")
+      await N.close(a)
+    }
+  )
 
   it(
     "a peer that opens streams and never writes: it gets as many as it may, and no more",

@@ -1,5 +1,5 @@
 /**
- * Everything an application needs to go live from Node, in one Layer; what carries it is chosen at run time from `Config`, which
+ * Everything an application needs to go live and to gossip from Node, in one Layer; what carries it is chosen at run time from `Config`, which
  * reads the environment unless another ConfigProvider is given.
  *
  * | variable | meaning | without it |
@@ -12,11 +12,13 @@
  * | `IROH_PEERS` | tickets of peers joined by commas, for dials by id | none |
  * | `IROH_...` | windows, timeouts, congestion control, discovery, admission | see the README of endpoint-iroh |
  * | `LIVE_SUBSCRIPTIONS`, `LIVE_SUBSCRIBE_TIMEOUT` | limits of `Live` | see its README |
+ * | `GOSSIP_...` | views, message size, whether addresses are published | see `Gossip.config` |
  */
 import * as AddressBook from "@effect-live/endpoint/AddressBook"
 import type { Endpoint } from "@effect-live/endpoint/Endpoint"
 import * as Router from "@effect-live/endpoint/Router"
 import * as Iroh from "@effect-live/endpoint-iroh/Iroh"
+import * as Gossip from "@effect-live/gossip/Gossip"
 import * as Live from "@effect-live/live/Live"
 import type { Moq } from "@effect-live/moq/Moq"
 import { Config, Effect, Layer } from "effect"
@@ -32,8 +34,11 @@ export const layerEndpoint = Layer.unwrap(
   )
 ).pipe(Layer.provideMerge(AddressBook.layer))
 
-/** Live on top of all of it. */
-export const layer = Live.layerConfig.pipe(Layer.provideMerge(Router.layer), Layer.provideMerge(layerEndpoint))
+/** Live and Gossip on top of all of it, over one Router. */
+export const layer = Layer.mergeAll(Live.layerConfig, Gossip.layerConfig).pipe(
+  Layer.provideMerge(Router.layer),
+  Layer.provideMerge(layerEndpoint)
+)
 
 /** What `layer` gives. */
-export type Node = Live.Live | Moq | Router.Router | Endpoint | AddressBook.AddressBook
+export type Node = Live.Live | Moq | Gossip.Gossip | Router.Router | Endpoint | AddressBook.AddressBook

@@ -1,13 +1,13 @@
 /** `irl ticket`: explains a ticket, or makes one. */
 import * as EndpointAddr from "@effect-live/endpoint/EndpointAddr"
 import * as EndpointId from "@effect-live/endpoint/EndpointId"
-import * as RelayUrl from "@effect-live/endpoint/RelayUrl"
 import * as TransportAddr from "@effect-live/endpoint/TransportAddr"
 import * as LiveTicket from "@effect-live/live/LiveTicket"
-import { Effect, Option, Result } from "effect"
+import { Effect, Option } from "effect"
 import * as Failure from "../Failure.ts"
 import { Output } from "../Output.ts"
 import * as Tickets from "../Tickets.ts"
+import * as Ways from "../Ways.ts"
 
 interface Input {
   readonly ticket: Option.Option<string>
@@ -60,19 +60,10 @@ const make = Effect.fnUntraced(function* (idText: string, addrTexts: ReadonlyArr
       Failure.misuse("IdError", `--id: ${error.message}; \`irl ticket TICKET\` tells that of a ticket`)
     )
   )
-  const addrs = yield* Effect.forEach(addrTexts, parseWay)
+  const addrs = yield* Effect.forEach(addrTexts, (text) => Ways.parse(text, `--addr ${text}`))
   const made = yield* Effect.fromResult(LiveTicket.make(EndpointAddr.make(id, addrs), name)).pipe(
     Effect.mapError((error) => Failure.misuse("NameError", `--name: ${error.reason.message}; try hello or room/ada`))
   )
   const text = LiveTicket.format(made)
   yield* output.event("ticket", { ticket: text }, text)
 })
-
-const ways = "IP:PORT such as 192.0.2.7:4433 or [2001:db8::1]:4433, or a relay such as https://relay.example.com/"
-
-const parseWay = (text: string): Effect.Effect<TransportAddr.TransportAddr, Failure.Failure> => {
-  const way: Result.Result<TransportAddr.TransportAddr, unknown> = /^https?:/i.test(text)
-    ? Result.map(RelayUrl.parse(text), TransportAddr.relay)
-    : TransportAddr.parseIp(text)
-  return Effect.mapError(Effect.fromResult(way), () => Failure.misuse("AddrError", `--addr ${text}: give ${ways}`))
-}

@@ -8,7 +8,7 @@ import {
   type StreamError
 } from "@effect-live/endpoint/Stream"
 import { DecodeError } from "@effect-live/wire/DecodeError"
-import { Effect } from "effect"
+import { Effect, Result } from "effect"
 import type { BroadcastConsumer } from "../Broadcast.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as Limits from "../Limits.ts"
@@ -41,20 +41,24 @@ export const readAnnouncements = (link: Link): Effect.Effect<Event> => {
         sender = hop
         yield* link.tell({ _tag: "AnnounceOk", link: number, active })
       }
+      // most come by the hundred: it waits only where it has to
       for (;;) {
-        const body = yield* reader.message()
+        const body = reader.tryMessage()
         if (body === End) break
-        const said = yield* Effect.fromResult(Message.decode(version.announceBroadcast, body))
-        const hops = sender === undefined || !said.active ? said.hops : [...said.hops, sender]
-        yield* link.charge
-        yield* link.tell({
-          _tag: "Announced",
-          link: number,
-          path: said.suffix,
-          active: said.active,
-          hops,
-          loop: said.hops.includes(shared.hop)
-        })
+        if (body === Blocked) {
+          yield* reader.readable
+          continue
+        }
+        if (!(body instanceof Uint8Array)) return yield* body
+        const said = Message.decode(version.announceBroadcast, body)
+        if (Result.isFailure(said)) return yield* said.failure
+        const wait = link.tryCharge()
+        if (wait !== undefined) yield* wait
+        const { active, hops, suffix: path } = said.success
+        const loop = hops.includes(shared.hop)
+        const way = sender === undefined || !active ? hops : [...hops, sender]
+        const event: Event = { _tag: "Announced", link: number, path, active, hops: way, loop }
+        if (!link.tryTell(event)) yield* link.tell(event)
       }
       return { _tag: "AnnouncementsEnded", link: number } as const
     }).pipe(Effect.ensuring(Effect.sync(() => send.finish())))
@@ -157,26 +161,28 @@ class Announcer {
     return Message.encode(Message.announceOk, { hop: this.#link.shared.hop, active })
   }
 
-  /** What to say of some of these. */
-  changes(announcements: ReadonlyArray<Announcement>, from: number, to: number): ReadonlyArray<Uint8Array> {
-    return announcements.slice(from, to).flatMap((announcement, index) => {
+  /** What to say of some of these, in one piece; nothing of it may be for this peer. */
+  changes(announcements: ReadonlyArray<Announcement>, from: number, to: number): Uint8Array {
+    const messages: Array<Message.AnnounceBroadcast> = []
+    for (const [index, announcement] of announcements.slice(from, to).entries()) {
       const { active, path } = announcement
-      if (active) return this.#begins(announcement)
       const following = announcements[from + index + 1]
+      if (active) this.#begins(announcement, messages)
       // one message says that it ended and began
-      return following?.path === path && this.#restarts(following) ? [] : this.#ends(path)
-    })
+      else if (following?.path !== path || !this.#restarts(following)) this.#ends(path, messages)
+    }
+    return Message.encodeAll(this.#link.version.announceBroadcast, messages)
   }
 
-  #begins({ hops, path }: Announcement): ReadonlyArray<Uint8Array> {
+  #begins({ hops, path }: Announcement, messages: Array<Message.AnnounceBroadcast>): void {
     const way = this.#way(hops)
-    if (way === undefined) return []
+    if (way === undefined) return
     this.#told.set(path, { broadcast: this.#link.shared.published.consume(path), origin: this.#originOf(hops) })
-    return [this.#message(path, true, way)]
+    messages.push({ active: true, suffix: this.#suffix(path), hops: way })
   }
 
-  #ends(path: string): ReadonlyArray<Uint8Array> {
-    return this.#told.delete(path) ? [this.#message(path, false, [])] : []
+  #ends(path: string, messages: Array<Message.AnnounceBroadcast>): void {
+    if (this.#told.delete(path)) messages.push({ active: false, suffix: this.#suffix(path), hops: [] })
   }
 
   /** Whether this beginning alone makes the peer replace what it was told before, or only take another way to the same. */
@@ -203,14 +209,13 @@ class Announcer {
     return version.hops === "count" && hops.length > 0 ? hops : [...hops, shared.hop]
   }
 
-  #message(path: string, active: boolean, hops: ReadonlyArray<Message.HopId>): Uint8Array {
-    const suffix = Path.suffix(this.#request.prefix, path) ?? path
-    return Message.encode(this.#link.version.announceBroadcast, { active, suffix, hops })
+  #suffix(path: string): string {
+    return Path.suffix(this.#request.prefix, path) ?? path
   }
 }
 
 /** Announcements that go out before others get a turn. */
-const pieceAnnouncements = 8
+const pieceAnnouncements = 32
 
 interface Told {
   readonly broadcast: BroadcastConsumer | undefined

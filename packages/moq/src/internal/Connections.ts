@@ -8,6 +8,7 @@ import type { EndpointId } from "@effect-live/endpoint/EndpointId"
 import { Cause, Clock, Effect, Exit, Scope, Stream } from "effect"
 import * as Budget from "../Budget.ts"
 import * as ErrorCode from "../ErrorCode.ts"
+import * as Limits from "../Limits.ts"
 import type * as MoqCore from "../MoqCore.ts"
 import type { Origin } from "../Origin.ts"
 import * as Session from "../Session.ts"
@@ -17,6 +18,7 @@ import { Joined } from "./Joined.ts"
 import type * as Peers from "./Peers.ts"
 import { Requests } from "./Requests.ts"
 import { Signal } from "./Signal.ts"
+import * as TokenBucket from "./TokenBucket.ts"
 
 type Event = MoqCore.Event
 type Verdict = Peers.Verdict
@@ -140,13 +142,16 @@ export class Connections {
   /** An incoming connection, until it ends. */
   welcome(
     actor: Actor.Actor<Event>,
-    connection: Connection,
+    accepted: Connection,
     admit: ((incoming: { readonly remote: Remote; readonly alpn: string }) => Effect.Effect<Verdict>) | undefined
   ): Effect.Effect<void, never, Scope.Scope> {
     const welcomed = Effect.gen({ self: this }, function* () {
-      const { alpn, remote } = connection
+      const { alpn, remote } = accepted
       const version = Version.fromAlpn(alpn)
-      if (version === undefined) return connection.close(1, `unknown protocol ${alpn}`)
+      if (version === undefined) return accepted.close(1, `unknown protocol ${alpn}`)
+      const connection = version.setup ? closes.ofAttempt(accepted) : accepted
+      const refused = yield* this.#pace(connection)
+      if (refused !== undefined) return connection.close(refused.code, refused.reason)
       const admission = admit === undefined ? "accept" : yield* admit({ remote, alpn })
       if (admission !== "accept") return connection.close(admission.code, admission.reason)
       const number = this.#know({ connection, version, dialed: false })
@@ -167,7 +172,18 @@ export class Connections {
       ).pipe(Effect.onExit((exit) => tellClosed(actor, number, exit)))
     })
     // the service ended meanwhile
-    return welcomed.pipe(Effect.catch(() => Effect.sync(() => connection.close(ErrorCode.cancel, "cancelled"))))
+    return welcomed.pipe(Effect.catch(() => Effect.sync(() => accepted.close(ErrorCode.cancel, "cancelled"))))
+  }
+
+  /** Lets somebody wait who comes too often, or asked for too much before: how to close the connection, if it is not to go on. */
+  #pace({ closed, remote }: Connection): Effect.Effect<typeof closes.overloaded | undefined> {
+    return Effect.flatMap(Clock.currentTimeMillis, (nowMs) => {
+      const { work } = this.#requests.of(remote, nowMs)
+      if (work.tokens <= -Limits.requestBurst) return Effect.succeed(closes.overloaded)
+      const waitMs = TokenBucket.take(work, nowMs, Limits.requestsPerConnection)
+      const waited = Effect.as(waitMs === 0 ? Effect.void : Effect.sleep(waitMs), undefined)
+      return Effect.raceFirst(waited, Effect.as(closed, closes.overloaded))
+    })
   }
 
   /** Dials, and holds the connection until it ends. */
@@ -216,7 +232,7 @@ export class Connections {
       self.spawn(`session/${number}`, over, (exit): Event => {
         this.#sessions.delete(number)
         this.#incoming.delete(session)
-        return { _tag: "SessionEnded", session: number, close: Exit.isSuccess(exit) ? exit.value : closedHere }
+        return { _tag: "SessionEnded", session: number, close: Exit.isSuccess(exit) ? exit.value : closes.here }
       })
     }).pipe(Effect.uninterruptible)
   }
@@ -290,8 +306,6 @@ const forgotten = (what: string, number: number): never => {
   throw new Error(`moq: ${what} ${number} was forgotten while the core knew it`)
 }
 
-const closedHere: Close = { _tag: "Local", code: ErrorCode.cancel, reason: "" }
-
 /** In its turn behind what was told of the connection before. */
 const tellClosed = (
   actor: Actor.Actor<Event>,
@@ -299,7 +313,7 @@ const tellClosed = (
   exit: Exit.Exit<Close, unknown>
 ): Effect.Effect<void> =>
   Effect.ignore(
-    actor.tell({ _tag: "ConnectionClosed", connection, close: Exit.isSuccess(exit) ? exit.value : closedHere })
+    actor.tell({ _tag: "ConnectionClosed", connection, close: Exit.isSuccess(exit) ? exit.value : closes.here })
   )
 
 const errorOf = (exit: Exit.Exit<void, ConnectError>, to: EndpointAddr | EndpointId): ConnectError => {

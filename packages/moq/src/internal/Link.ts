@@ -8,6 +8,7 @@ import type { Origin } from "../Origin.ts"
 import type { Event } from "../SessionCore.ts"
 import type { TrackConsumer } from "../Track.ts"
 import type { Version } from "../Version.ts"
+import * as closes from "./closes.ts"
 import { GroupOpener } from "./GroupOpener.ts"
 import { type Beginning, HalfOpen } from "./HalfOpen.ts"
 import type { Allowance } from "./Requests.ts"
@@ -95,6 +96,11 @@ export class Link {
     return Effect.ignore(this.#self.tell(event))
   }
 
+  /** The same without waiting; false when there is no room for it now. */
+  tryTell(event: Event): boolean {
+    return this.#self.tryTell(event) !== "full"
+  }
+
   ask<A>(event: (replyTo: Actor.ReplyTo<A>) => Event): Effect.Effect<A, Actor.Stopped> {
     return this.#self.ask(event)
   }
@@ -167,21 +173,19 @@ export class Link {
   }
 
   /** One piece of work that the peer asks for. Waits while it asks for too much, and ends the session when it never stops. */
-  readonly charge: Effect.Effect<void> = Effect.suspend(() => {
+  readonly charge: Effect.Effect<unknown> = Effect.suspend(() => this.tryCharge() ?? Effect.void)
+
+  /** The same: what to wait for before the work may begin, if anything. */
+  tryCharge(): Effect.Effect<unknown> | undefined {
     const { clock, requests } = this.shared
     const waitMs = TokenBucket.take(requests.work, clock.currentTimeMillisUnsafe())
-    if (waitMs === 0) return Effect.void
+    if (waitMs === 0) return undefined
     if (TokenBucket.overloadedMs(requests.work, clock.currentTimeMillisUnsafe()) < Limits.overloadMs) {
       return Effect.raceFirst(Effect.sleep(waitMs), this.connection.closed)
     }
-    const overloaded: Event = {
-      _tag: "Violated",
-      link: this.number,
-      code: ErrorCode.boundsExceeded,
-      reason: "too many requests"
-    }
+    const overloaded: Event = { _tag: "Violated", link: this.number, ...closes.overloaded }
     return Effect.andThen(this.tell(overloaded), this.connection.closed)
-  })
+  }
 
   /** The same for a bidirectional stream, which has a pace of its own. */
   readonly chargeStream: Effect.Effect<void> = Effect.andThen(

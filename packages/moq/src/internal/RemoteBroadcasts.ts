@@ -11,6 +11,7 @@ import * as Message from "../Message.ts"
 import type { Origin } from "../Origin.ts"
 import * as Path from "../Path.ts"
 import type * as SessionCore from "../SessionCore.ts"
+import * as closes from "./closes.ts"
 import type { ReadError } from "./ControlReader.ts"
 import { codeOf } from "./failures.ts"
 import { readFrames } from "./GroupStreams.ts"
@@ -165,11 +166,9 @@ export class RemoteBroadcasts {
     return new Broadcast.SubscribeError({
       track,
       reason:
-        reason._tag === "Stopped" ? new Broadcast.SessionEnded({ close: this.#source.ended() ?? closedHere }) : reason
+        reason._tag === "Stopped" ? new Broadcast.SessionEnded({ close: this.#source.ended() ?? closes.here }) : reason
     })
   }
 }
 
-/** The session's Scope closed. */
-const closedHere: Close = { _tag: "Local", code: ErrorCode.cancel, reason: "" }
 const stopped = { _tag: "Stopped" } as const

@@ -129,7 +129,7 @@ export const requestInfo = (
     ({ recv, send }) =>
       Effect.gen(function* () {
         yield* send.write(Message.encodeTyped(Message.StreamType.track, Message.trackRequest, { broadcast, track }))
-        const body = yield* new ControlReader(recv).message(Limits.answerTimeoutMs)
+        const body = yield* Effect.timeout(new ControlReader(recv).message(), Limits.answerTimeoutMs)
         // an end without an answer is no answer either
         return yield* Effect.fromResult(Message.decode(Message.trackInfo, body === End ? new Uint8Array(0) : body))
       }).pipe(

@@ -29,12 +29,12 @@ export const make = (rate: Rate, nowMs: number): TokenBucket => ({
   waitingUntilMs: -Infinity
 })
 
-/** Takes a token for one piece of work: how long that has to wait for it, in whole milliseconds. */
-export const take = (bucket: TokenBucket, nowMs: number): number => {
+/** Takes tokens for one piece of work: how long that has to wait for them, in whole milliseconds. */
+export const take = (bucket: TokenBucket, nowMs: number, tokens = 1): number => {
   const { burst, perSecond } = bucket.rate
   // a clock that was set back gives nothing
   const elapsedMs = Math.max(0, nowMs - bucket.atMs)
-  bucket.tokens = Math.min(burst, bucket.tokens + (elapsedMs * perSecond) / 1_000) - 1
+  bucket.tokens = Math.min(burst, bucket.tokens + (elapsedMs * perSecond) / 1_000) - tokens
   bucket.atMs = nowMs
   if (bucket.tokens >= 0) return 0
   const waitMs = Math.ceil((-bucket.tokens * 1_000) / perSecond)

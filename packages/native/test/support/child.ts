@@ -1,7 +1,7 @@
 /** The other process of the tests: `node child.ts ROLE`. It speaks JSON lines and does one thing. */
 import assert from "node:assert/strict"
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises"
-import { Worker } from "node:worker_threads"
+import { isMainThread, Worker } from "node:worker_threads"
 import type * as Addon from "../../index.cjs"
 import * as N from "./native.ts"
 
@@ -350,6 +350,12 @@ function permutations<A>(items: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A
 const [role = "", ...args] = process.argv.slice(2)
 const run = roles[role]
 if (run === undefined) throw new Error(`no such role: ${role}`)
+// Whoever started it may be killed: what loops without end must not outlive that.
+if (isMainThread)
+  process.stdin
+    .once("close", () => process.exit(1))
+    .resume()
+    .unref()
 // Only for its own promise: what the roles wait for keeps the process alive, or does not.
 run(...args).catch((error: unknown) => {
   console.error(error)

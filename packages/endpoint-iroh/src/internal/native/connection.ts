@@ -26,11 +26,13 @@ export const make = (addon: Addon, native: Native.Connection, remote: Remote): C
   const over = new Condition(addon, "wait", token(Token.Connection.closed), () => native.closed() !== null)
   const closed = Effect.map(over.wait, (): Close => lost().connection.close)
   let closedByUs = false
-  /** What was opened since the last look. */
-  let opened: Array<() => void> = []
+  /** What was opened since the last look and is not over. What is over is let go of at once: most streams are young then. */
+  let opened = new Set<() => void>()
+  let timed = false
   const lookAfter = () => {
     const looks = opened
-    opened = []
+    opened = new Set()
+    timed = false
     for (const look of looks) look()
   }
   const owner: Streams.Owner = {
@@ -38,9 +40,13 @@ export const make = (addon: Addon, native: Native.Connection, remote: Remote): C
     closed,
     closedByUs: () => closedByUs,
     opened: (look) => {
+      opened.add(look)
+      if (timed) return
+      timed = true
       // oxlint-disable-next-line effect-live/no-ambient -- a fiber that sleeps would keep the process alive
-      if (opened.push(look) === 1) setTimeout(lookAfter, Limits.longLivedMs).unref()
-    }
+      setTimeout(lookAfter, Limits.longLivedMs).unref()
+    },
+    over: (look) => opened.delete(look)
   }
 
   const bi = ({ recv, send }: Native.BiStream): BiStream => ({
@@ -49,12 +55,17 @@ export const make = (addon: Addon, native: Native.Connection, remote: Remote): C
   })
   /** Tries for a value of the addon's. */
   const source = <N extends object, A>(what: string, offset: number, pull: () => N | -1 | -2, made: (native: N) => A) =>
-    new Source<A | ConnectionLost>(addon, what, token(offset), () => {
-      if (closedByUs) return lost().connection
-      const value = pull()
-      if (value === BLOCKED) return Blocked
-      return value === OVER ? lost().connection : made(value)
-    })
+    new Source<A | ConnectionLost>(
+      addon,
+      what,
+      () => token(offset),
+      () => {
+        if (closedByUs) return lost().connection
+        const value = pull()
+        if (value === BLOCKED) return Blocked
+        return value === OVER ? lost().connection : made(value)
+      }
+    )
   const acceptedUni = source(
     "Connection.acceptUni",
     Token.Connection.acceptUni,

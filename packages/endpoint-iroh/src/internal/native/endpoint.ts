@@ -94,7 +94,8 @@ export const make = (addon: Addon, native: Native.Endpoint, book: AddressBook["S
 
   // ---- accepting
 
-  const accepted = new Source<Connection | undefined>(addon, "Endpoint.accept", token(Token.Endpoint.accept), () => {
+  const acceptToken = () => token(Token.Endpoint.accept)
+  const accepted = new Source<Connection | undefined>(addon, "Endpoint.accept", acceptToken, () => {
     const connection = native.tryAccept()
     if (connection === BLOCKED) return Blocked
     return connection === OVER ? undefined : wrap(connection)

@@ -24,8 +24,9 @@ export interface Owner {
   /** Whether we closed it ourselves, and with it everything that is unread. */
   readonly closedByUs: () => boolean
   readonly closed: Effect.Effect<unknown>
-  /** There is one more stream that we send on: `look` is called some time later. */
+  /** There is one more stream that we send on: `look` is called some time later, unless it is `over` before. */
   readonly opened: (look: () => void) => void
+  readonly over: (look: () => void) => void
 }
 
 /** Why a stream gives or takes nothing any more. */
@@ -74,7 +75,7 @@ class Receiving implements RecvStream {
     this.#addon = addon
     this.#native = native
     this.#owner = owner
-    const token = native.token + addon.Token.RecvStream.readable
+    const token = () => native.token + addon.Token.RecvStream.readable
     this.#source = new Source(addon, "RecvStream.readable", token, () => this.#pull())
   }
 
@@ -160,6 +161,7 @@ class Sending implements SendStream {
       this.#unblock()
     }
     if (taken > 0) return taken
+    this.#owner.over(this.#watch)
     return (this.#error = errorOf(this.#native, this.#owner))
   }
 
@@ -213,6 +215,7 @@ class Sending implements SendStream {
 
   #over(): void {
     this.#error ??= streamEnded
+    this.#owner.over(this.#watch)
     if (!this.#blocked) return
     this.#addon.forget(this.#writable)
     this.#unblock()

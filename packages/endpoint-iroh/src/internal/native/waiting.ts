@@ -16,15 +16,18 @@ type Wake = (effect: Effect.Effect<void>) => void
 export class Source<A> {
   readonly #addon: Addon
   readonly #what: string
-  readonly #token: number
+  readonly #token: () => number
   readonly #pull: () => A | Blocked
   #kept: A | Blocked = Blocked
   #waiting = false
   /** Made when it is first needed: most streams have everything at once. */
   #ready: Effect.Effect<void> | undefined
 
-  /** `what` names the operation in the defect; `pull` tries once, and what it says `Blocked` for is called by `token`. */
-  constructor(addon: Addon, what: string, token: number, pull: () => A | Blocked) {
+  /**
+   * `what` names the operation in the defect; `pull` tries once, and what it says `Blocked` for is called by `token`, which is asked
+   * for when somebody waits: to ask the addon costs as much as a try.
+   */
+  constructor(addon: Addon, what: string, token: () => number, pull: () => A | Blocked) {
     this.#addon = addon
     this.#what = what
     this.#token = token
@@ -39,15 +42,16 @@ export class Source<A> {
       }
       if (this.#look()) return resume(Effect.void)
       this.#waiting = true
+      const token = this.#token()
       const tryAgain = () => {
-        if (!this.#look()) return this.#addon.wait(this.#token, tryAgain)
+        if (!this.#look()) return this.#addon.wait(token, tryAgain)
         this.#waiting = false
         Resume.now(resume, Effect.void)
       }
-      this.#addon.wait(this.#token, tryAgain)
+      this.#addon.wait(token, tryAgain)
       return Effect.sync(() => {
         this.#waiting = false
-        this.#addon.forget(this.#token)
+        this.#addon.forget(token)
       })
     }))
   }

@@ -1,0 +1,408 @@
+/**
+ * HyParView, the membership of one topic (iroh-gossip section 3): a few neighbors to talk to, the active view, and some more peers to
+ * replace them with, the passive view. Pure and synchronous.
+ *
+ * What differs from the Rust peers never changes the wire and stands in section 7.1: requests to peers that are neighbors already take
+ * no room (7), a Join is always answered (8), a failed request is followed by the next one (9), every request has its timer (10), oneself
+ * is never a candidate (11), everything is bounded (19, 20), no frame is too large (23). And it looks for lost neighbors (section 7.3).
+ */
+import type { Rng } from "@effect-live/actor/Rng"
+import type * as Config from "./Config.ts"
+import * as Former from "./internal/former.ts"
+import {
+  addActive,
+  addNodes,
+  addPassive,
+  answer,
+  awaitAnswer,
+  disconnect,
+  endedAlive,
+  forget,
+  hasEndedAlive,
+  goodbye,
+  infos,
+  isAdmitted,
+  lookFor,
+  takeAnswer,
+  trimFormer,
+  maxNodes,
+  needed,
+  refill,
+  refuse,
+  release,
+  remember,
+  remove,
+  removePassive,
+  request,
+  requestAgain,
+  requests,
+  sendJoin,
+  sendNeighbor,
+  sendShuffle,
+  sendShuffleReply,
+  wanted,
+  type Out
+} from "./internal/membership.ts"
+import * as Nodes from "./internal/nodes.ts"
+import * as View from "./internal/view.ts"
+import * as Limits from "./Limits.ts"
+import type * as Message from "./Message.ts"
+import type { PeerId } from "./PeerId.ts"
+import type * as Topic from "./Topic.ts"
+
+export type Input<P extends PeerId> =
+  | { readonly _tag: "RecvMessage"; readonly from: P; readonly message: Message.Membership<P> }
+  | Extract<Topic.Input<P>, { readonly _tag: "Join" | "Quit" | "PeerDisconnected" | "UpdatePeerData" }>
+  | { readonly _tag: "TimerExpired"; readonly timer: Timer<P> }
+
+export type Timer<P extends PeerId> = Extract<
+  Topic.Timer<P>,
+  { readonly _tag: "DoShuffle" | "PendingNeighborRequest" | "ProbeFormer" }
+>
+
+/** Whether a peer may become a neighbor. Who may not is told so, hears of nobody, and nobody hears of it from us. */
+export type Admit<P extends PeerId> = (peer: P) => boolean
+
+export interface Options<P extends PeerId> {
+  readonly self: P
+  readonly config: Config.Membership
+  /** Bounds what a Shuffle carries (section 2.8). */
+  readonly maxMessageBytes: number
+  readonly rng: Rng
+  readonly data?: Message.PeerData | undefined
+  readonly admit?: Admit<P> | undefined
+}
+
+interface Ended {
+  readonly at: number
+  /** Our Neighbor was not answered yet: the next one of this peer is the answer, which crosses our Disconnect. */
+  answerDue: boolean
+}
+
+/** `active` and `passive` are disjoint and never hold oneself. Everybody may read, only `handle` writes. */
+export interface State<P extends PeerId> {
+  readonly self: P
+  readonly config: Config.Membership
+  readonly maxMessageBytes: number
+  readonly rng: Rng
+  readonly admit: Admit<P> | undefined
+  readonly active: Array<P>
+  readonly passive: Array<P>
+  /**
+   * Peers to which a Neighbor was sent and whose Neighbor has not come back, with the time of it. Those of neighbors have no timer: they
+   * keep two peers from answering each other's Neighbor for ever (section 3.7).
+   */
+  readonly pending: Map<P, number>
+  /** Of peers in either view, asked, or looked for. */
+  readonly peerData: Map<P, Message.PeerData>
+  /** Peers with which a link was ended alive lately, oldest first: the end of that connection says nothing more. */
+  readonly aliveDisconnect: Map<P, Ended>
+  /** Peers that have said nothing since we wrote to them, and get some more time. */
+  readonly silent: Set<P>
+  /** How many peers in a row had no room for us, and when the last one said so. */
+  refusals: number
+  refusedAt: number
+  readonly former: Former.State<P>
+  myData: Message.PeerData | undefined
+  shuffleScheduled: boolean
+  /** Milliseconds that passed as far as the clock is believed, see `advance`. */
+  time: number
+  lastNow: number | undefined
+}
+
+export const make = <P extends PeerId>(options: Options<P>): State<P> => ({
+  self: options.self,
+  config: options.config,
+  maxMessageBytes: options.maxMessageBytes,
+  rng: options.rng,
+  admit: options.admit,
+  active: [],
+  passive: [],
+  pending: new Map(),
+  peerData: new Map(),
+  aliveDisconnect: new Map(),
+  silent: new Set(),
+  refusals: 0,
+  refusedAt: 0,
+  former: Former.make(),
+  myData: Nodes.usableData(options.data, options.maxMessageBytes),
+  shuffleScheduled: false,
+  time: 0,
+  lastNow: undefined
+})
+
+/** Handles one input; what is to be done is appended to `out`, in the order of the specification. `now` in milliseconds. */
+export const handle = <P extends PeerId>(state: State<P>, input: Input<P>, now: number, out: Out<P>): void => {
+  advance(state, now)
+  switch (input._tag) {
+    case "RecvMessage":
+      if (input.from !== state.self) onMessage(state, input.from, input.message, out)
+      break
+    case "Join":
+      // Joining nobody does nothing (section 1.2).
+      if (input.peers.length === 0) return
+      for (const peer of input.peers) requestJoin(state, peer, out)
+      break
+    case "Quit":
+      return quit(state, out)
+    case "PeerDisconnected":
+      onPeerDisconnected(state, input.peer, out)
+      break
+    case "UpdatePeerData":
+      state.myData = Nodes.usableData(input.data, state.maxMessageBytes)
+      break
+    case "TimerExpired":
+      onTimer(state, input.timer, out)
+      break
+  }
+  if (!state.shuffleScheduled) {
+    state.shuffleScheduled = true
+    out.push({ _tag: "ScheduleTimer", delayMs: state.config.shuffleIntervalMs, timer: { _tag: "DoShuffle" } })
+  }
+  Former.schedule(state.former, state.active.length === 0, state.rng, out)
+}
+
+/**
+ * Somebody sent a message of the broadcast. Who is no neighbor of ours but counts us among its own is told so, or the link would stay
+ * one-sided until the next Shuffle. What was on its way when a link ended needs no answer, and who was asked may have overtaken its own.
+ */
+export const heardFrom = <P extends PeerId>(state: State<P>, from: P, now: number, out: Out<P>): void => {
+  const { active, pending, self, silent } = state
+  if (active.includes(from) || pending.has(from) || silent.has(from) || from === self) return
+  advance(state, now)
+  if (hasEndedAlive(state, from)) return
+  endedAlive(state, from, false)
+  goodbye(from, isAdmitted(state, from), out)
+}
+
+/** Clocks are set forwards and backwards, and computers sleep: never less than nothing passes between two inputs, nor more than between two Shuffles. */
+const advance = <P extends PeerId>(state: State<P>, now: number): void => {
+  if (state.lastNow !== undefined) {
+    state.time += Math.min(Math.max(0, now - state.lastNow), state.config.shuffleIntervalMs)
+  }
+  state.lastNow = now
+}
+
+// Inputs (section 3.4)
+
+const requestJoin = <P extends PeerId>(state: State<P>, peer: P, out: Out<P>): void => {
+  if (peer === state.self || !isAdmitted(state, peer)) return
+  Former.join(state.former, peer)
+  // A Join would be forwarded and cost others their links; a neighbor only needs to know that it is one.
+  if (state.active.includes(peer)) return sendNeighbor(state, peer, "High", out)
+  lookFor(state, peer)
+  sendJoin(state, peer, out)
+}
+
+const quit = <P extends PeerId>(state: State<P>, out: Out<P>): void => {
+  for (let peer = state.active.pop(); peer !== undefined; peer = state.active.pop()) {
+    state.pending.delete(peer)
+    disconnect(state, peer, false, out)
+  }
+  // Who was asked may count us among its neighbors by now.
+  for (const peer of state.pending.keys()) goodbye(peer, false, out)
+  state.pending.clear()
+  state.passive.length = 0
+  state.former.entries.length = 0
+  state.former.bootstrap.length = 0
+}
+
+const onPeerDisconnected = <P extends PeerId>(state: State<P>, peer: P, out: Out<P>): void => {
+  const index = state.active.indexOf(peer)
+  if (index >= 0) {
+    // No DisconnectPeer: it would end a connection that is already the next one, and so on for ever.
+    const wasAlive = hasEndedAlive(state, peer)
+    remove(state, index, wasAlive ? "evicted" : "closed", out)
+    if (wasAlive) addPassive(state, peer, undefined, out)
+    else lookFor(state, peer)
+    return refill(state, wanted(state.config), peer, out)
+  }
+  state.silent.delete(peer)
+  const wasPending = state.pending.delete(peer)
+  if (!hasEndedAlive(state, peer)) removePassive(state, peer)
+  forget(state, peer)
+  if (!wasPending) return
+  // Who cannot be reached is not kept a second time.
+  state.aliveDisconnect.delete(peer)
+  refill(state, wanted(state.config), peer, out)
+}
+
+const onTimer = <P extends PeerId>(state: State<P>, timer: Timer<P>, out: Out<P>): void => {
+  switch (timer._tag) {
+    case "DoShuffle":
+      state.shuffleScheduled = false
+      shuffle(state, out)
+      return refill(state, wanted(state.config), undefined, out)
+    case "PendingNeighborRequest":
+      return onRequestTimeout(state, timer.peer, out)
+    case "ProbeFormer":
+      return probe(state, out)
+  }
+}
+
+const shuffle = <P extends PeerId>(state: State<P>, out: Out<P>): void => {
+  const { active, config, passive, rng, self } = state
+  const target = View.pick(active, rng)
+  if (target === undefined) return
+  const ids = View.sample(active, config.shuffleActiveViewCount, target, rng)
+  ids.push(...View.sample(passive, config.shufflePassiveViewCount, target, rng), self)
+  sendShuffle(state, target, self, infos(state, ids), config.shuffleRandomWalkLength, out)
+}
+
+/**
+ * A request was not answered. It has failed after `neighborRequestTimeoutMs`; but the way may be slow, so that the connection is given
+ * up only after `Limits.answerMs` more, when this timer comes a second time.
+ */
+const onRequestTimeout = <P extends PeerId>(state: State<P>, peer: P, out: Out<P>): void => {
+  if (state.active.includes(peer)) return
+  if (!state.pending.delete(peer)) {
+    if (state.silent.delete(peer)) out.push({ _tag: "DisconnectPeer", peer })
+    return
+  }
+  removePassive(state, peer)
+  awaitAnswer(state, peer, out)
+  refill(state, wanted(state.config), undefined, out)
+}
+
+/** Looks for who was lost (section 7.3): one at a time, and for all bootstrap peers as long as there is no neighbor. */
+const probe = <P extends PeerId>(state: State<P>, out: Out<P>): void => {
+  const { active, former } = state
+  former.scheduled = false
+  trimFormer(state)
+  if (active.length === 0) {
+    const peer = Former.next(former)
+    for (const bootstrap of former.bootstrap) if (isAdmitted(state, bootstrap)) sendJoin(state, bootstrap, out)
+    if (peer !== undefined && !former.bootstrap.includes(peer)) sendJoin(state, peer, out)
+  } else if (Former.isDue(former, active.length >= wanted(state.config), state.time)) {
+    const peer = Former.next(former)
+    // Not Low: two halves of a swarm whose views are full would refuse each other for ever. High costs a link per peer that came back.
+    if (peer !== undefined) requestAgain(state, peer, "High", out)
+  }
+  refill(state, needed(state.config), undefined, out)
+}
+
+// Messages (section 3.5)
+
+const onMessage = <P extends PeerId>(state: State<P>, from: P, message: Message.Membership<P>, out: Out<P>): void => {
+  state.silent.delete(from)
+  if (message._tag === "Disconnect") return onDisconnect(state, from, message.alive, out)
+  if (!isAdmitted(state, from)) return refuse(state, from, out)
+  switch (message._tag) {
+    case "Join":
+      return onJoin(state, from, message.data, out)
+    case "Neighbor":
+      return onNeighbor(state, from, message.priority, message.data, out)
+    case "ForwardJoin":
+      onForwardJoin(state, from, message.peer, message.ttl, out)
+      break
+    case "Shuffle":
+      onShuffle(state, from, message, out)
+      break
+    case "ShuffleReply":
+      addNodes(state, message.nodes, out)
+      refill(state, needed(state.config), undefined, out)
+      break
+  }
+  release(state, from, out)
+}
+
+const onJoin = <P extends PeerId>(state: State<P>, from: P, data: Message.PeerData | undefined, out: Out<P>): void => {
+  addActive(state, from, data, "High", out)
+  // Always, whatever was sent before: who joins may have just been started again (section 7.1, 8).
+  sendNeighbor(state, from, "High", out)
+  const peer: Message.PeerInfo<P> = { id: from, data: Nodes.usableData(data, state.maxMessageBytes) }
+  const message: Message.Membership<P> = { _tag: "ForwardJoin", peer, ttl: state.config.activeRandomWalkLength }
+  for (const other of state.active) if (other !== from) out.push({ _tag: "SendMessage", peer: other, message })
+}
+
+const onForwardJoin = <P extends PeerId>(
+  state: State<P>,
+  from: P,
+  peer: Message.PeerInfo<P>,
+  receivedTtl: number,
+  out: Out<P>
+): void => {
+  const { active, config } = state
+  if (peer.id === state.self || !isAdmitted(state, peer.id)) return
+  const ttl = Math.min(receivedTtl, config.activeRandomWalkLength)
+  if (active.includes(peer.id)) {
+    remember(state, peer.id, peer.data, out)
+    return answer(state, peer.id, "High", out)
+  }
+  if (ttl === 0 || active.length <= 1) {
+    if (requests(state) >= Limits.neighborRequestsPerTopic) return addPassive(state, peer.id, peer.data, out)
+    remember(state, peer.id, peer.data, out)
+    return request(state, peer.id, "High", out)
+  }
+  if (ttl === config.passiveRandomWalkLength) addPassive(state, peer.id, peer.data, out)
+  if (state.pending.has(peer.id)) return
+  const to = View.pick(active, state.rng, from)
+  if (to === undefined) return
+  const info: Message.PeerInfo<P> = { id: peer.id, data: Nodes.usableData(peer.data, state.maxMessageBytes) }
+  out.push({ _tag: "SendMessage", peer: to, message: { _tag: "ForwardJoin", peer: info, ttl: ttl - 1 } })
+}
+
+const onShuffle = <P extends PeerId>(
+  state: State<P>,
+  from: P,
+  message: Extract<Message.Membership<P>, { readonly _tag: "Shuffle" }>,
+  out: Out<P>
+): void => {
+  const { active, config, rng } = state
+  const { origin } = message
+  if (origin === state.self || !isAdmitted(state, origin)) return
+  const nodes = message.nodes.slice(0, maxNodes(config))
+  const ttl = Math.min(message.ttl, config.shuffleRandomWalkLength)
+  if (ttl > 0 && active.length > 1) {
+    const others = active.filter((peer) => peer !== origin && peer !== from)
+    const to = View.pick(others, rng)
+    if (to !== undefined) sendShuffle(state, to, origin, nodes, ttl - 1, out)
+    return
+  }
+  addNodes(state, nodes, out)
+  sendShuffleReply(state, origin, nodes.length, out)
+  if (origin !== from) release(state, origin, out)
+}
+
+const onNeighbor = <P extends PeerId>(
+  state: State<P>,
+  from: P,
+  priority: Message.Priority,
+  data: Message.PeerData | undefined,
+  out: Out<P>
+): void => {
+  const isReply = takeAnswer(state, from)
+  if (!addActive(state, from, data, priority, out)) {
+    forget(state, from)
+    return disconnect(state, from, true, out)
+  }
+  if (!isReply) answer(state, from, priority, out)
+}
+
+const onDisconnect = <P extends PeerId>(state: State<P>, from: P, alive: boolean, out: Out<P>): void => {
+  const sentAt = state.pending.get(from)
+  const index = state.active.indexOf(from)
+  if (index >= 0) {
+    const isAnswer = sentAt !== undefined && state.time < sentAt + state.config.neighborRequestTimeoutMs
+    remove(state, index, alive ? "evicted" : isAnswer ? "refused" : "left", out)
+  }
+  state.pending.delete(from)
+  out.push({ _tag: "DisconnectPeer", peer: from })
+  if (alive) {
+    if (index >= 0) addPassive(state, from, undefined, out)
+    endedAlive(state, from, false)
+    if (index < 0 && sentAt !== undefined) {
+      state.refusals++
+      state.refusedAt = state.time
+    }
+  } else {
+    state.aliveDisconnect.delete(from)
+    removePassive(state, from)
+    // Bootstrap peers may come, or come back.
+    if (!state.former.bootstrap.includes(from)) Former.found(state.former, from)
+    else if (index >= 0) lookFor(state, from)
+  }
+  forget(state, from)
+  if (index >= 0 && !alive) refill(state, wanted(state.config), from, out)
+  else if (index >= 0 || sentAt !== undefined) refill(state, needed(state.config), from, out)
+}

@@ -1,0 +1,300 @@
+import * as Actor from "@effect-live/actor/Actor"
+import * as Recording from "@effect-live/actor/Recording"
+import type { EndpointId } from "@effect-live/endpoint/EndpointId"
+import { run } from "@effect-live/endpoint/testing/SimNetwork"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Result } from "effect"
+import * as Config from "../src/Config.ts"
+import { core, type Event, inspect, type Output, type State } from "../src/GossipCore.ts"
+import * as Limits from "../src/Limits.ts"
+import type * as Message from "../src/Message.ts"
+import type { TopicId } from "../src/TopicId.ts"
+import { content, joining, neighbor } from "./support/raw.ts"
+import { bytes, join, start, topicOf } from "./support/services.ts"
+
+/** Ids in the order of their numbers: cores only compare them, so these need not be keys. */
+const idOf = (n: number): EndpointId => n.toString(16).padStart(64, "0") as EndpointId
+const self = idOf(1)
+const [peer, other] = [idOf(2), idOf(3)]
+const topic = topicOf(1)
+
+/** A core with a clock and timers, and what it put out last. */
+class Rig {
+  readonly core = core({
+    self,
+    config: Config.defaults,
+    data: undefined,
+    admit: () => true,
+    validate: () => true
+  })
+  readonly state: State = this.core.initial(7)
+  readonly timers = new Map<string, { readonly at: number; readonly event: Event }>()
+  readonly replies: Array<Exit.Exit<unknown, unknown>> = []
+  #asks = 0
+  now = 0
+
+  /** The outputs of one event, without those for the kit. */
+  step(event: Event): ReadonlyArray<Output> {
+    const outputs: Array<Output> = []
+    for (const output of this.core.step(this.state, event, this.now)) {
+      if (output._tag === "Actor.SetTimer") this.timers.set(output.key, output)
+      else if (output._tag === "Actor.ClearTimer") this.timers.delete(output.key)
+      else if (output._tag === "Actor.Reply") this.replies.push(output.exit)
+      else if (output._tag !== "Actor.Stop") outputs.push(output)
+    }
+    return outputs
+  }
+
+  /** Lets time pass; what came of it. */
+  pass(ms: number): ReadonlyArray<Output> {
+    const outputs: Array<Output> = []
+    const untilMs = this.now + ms
+    for (;;) {
+      const next = [...this.timers].toSorted(([, a], [, b]) => a.at - b.at)[0]
+      if (next === undefined || next[1].at > untilMs) break
+      this.timers.delete(next[0])
+      this.now = Math.max(this.now, next[1].at)
+      outputs.push(...this.step(next[1].event))
+    }
+    this.now = untilMs
+    return outputs
+  }
+
+  subscribe(peers: ReadonlyArray<EndpointId>, to: TopicId = topic): ReadonlyArray<Output> {
+    return this.step({ _tag: "Subscribe", replyTo: this.#asks++, subscriber: this.#asks, topic: to, peers })
+  }
+
+  incoming(connection: number, id: EndpointId): ReadonlyArray<Output> {
+    return this.step({ _tag: "Incoming", replyTo: this.#asks++, connection, id })
+  }
+
+  receive(connection: number, ...messages: ReadonlyArray<Message.Message<EndpointId>>): ReadonlyArray<Output> {
+    return messages.flatMap((message) => this.step({ _tag: "Received", connection, topic, message }))
+  }
+
+  broadcast(text: string): ReadonlyArray<Output> {
+    const { content: payload, id } = content(text)
+    return this.step({ _tag: "Broadcast", replyTo: this.#asks++, topic, id, content: payload, scope: "Swarm" })
+  }
+}
+
+/** Short words for outputs. */
+const words = (outputs: ReadonlyArray<Output>): ReadonlyArray<string> =>
+  outputs.map((output) => {
+    switch (output._tag) {
+      case "Dial":
+        return `dial ${Number(output.peer)}`
+      case "Send":
+        return `send ${output.connection} ${output.message._tag}`
+      case "CloseConnection":
+        return `close ${output.connection} ${output.code}`
+      case "Rest":
+        return `rest ${output.connection}`
+      case "Emit":
+        return output.event._tag
+      default:
+        return output._tag
+    }
+  })
+
+describe("the core of the service", () => {
+  it("dials a peer once, however much waits for it, and sends that in order", () => {
+    const rig = new Rig()
+    assert.deepStrictEqual(words(rig.subscribe([peer])), ["Subscribed", "dial 2"])
+    assert.deepStrictEqual(words(rig.subscribe([peer], topicOf(2))), ["Subscribed"])
+    assert.deepStrictEqual(words(rig.step({ _tag: "Dialed", dial: 0, connection: 5 })), ["send 5 Join", "send 5 Join"])
+    assert.deepStrictEqual(words(rig.step({ _tag: "DialFailed", dial: 0 })), [], "it did not fail")
+  })
+
+  it("asks a peer that it could not reach again, in pauses that grow to their limit", () => {
+    const rig = new Rig()
+    rig.subscribe([peer])
+    const pauses: Array<number> = []
+    for (let attempt = 0; attempt < 12; attempt++) {
+      const { byDial } = rig.state.peers
+      const [dial] = byDial.keys()
+      if (dial === undefined) return assert.fail("nobody is dialed")
+      rig.step({ _tag: "DialFailed", dial })
+      const before = rig.now
+      for (let ms = 0; byDial.size === 0 && ms < 20_000; ms++) rig.pass(1)
+      pauses.push(rig.now - before)
+    }
+    assert.isBelow(pauses[0] ?? Infinity, 600)
+    assert.isTrue(pauses.every((pause) => pause <= Limits.redialMaxMs + Limits.seekMaxMs))
+    assert.isAbove(pauses.at(-1) ?? 0, 2_000)
+    assert.strictEqual(inspect(rig.state).metrics.dialFailures, 12)
+  })
+
+  it("stops asking when there is a neighbor, and begins anew when there is none", () => {
+    const rig = new Rig()
+    rig.subscribe([peer])
+    rig.incoming(1, other)
+    assert.include(words(rig.receive(1, joining)), "NeighborUp")
+    assert.isFalse(rig.timers.has(`seek/${topic}`))
+    assert.include(words(rig.step({ _tag: "ConnectionClosed", connection: 1, how: "lost" })), "NeighborDown")
+    assert.isTrue(rig.timers.has(`seek/${topic}`))
+  })
+
+  it("remembers so many peers to ask again, the latest, and asks so many of them at once", () => {
+    const rig = new Rig()
+    rig.subscribe(Array.from({ length: 2 * Limits.soughtPeersPerTopic }, (_, n) => idOf(10 + n)))
+    for (const dial of rig.state.peers.byDial.keys()) rig.step({ _tag: "DialFailed", dial })
+    const asked: Array<EndpointId> = []
+    rig.now = Limits.redialMaxMs
+    for (let round = 0; round < Limits.soughtPeersPerTopic / Limits.seekAtOnce; round++) {
+      const dials = rig
+        .step({ _tag: "SeekDue", topic })
+        .flatMap((output) => (output._tag === "Dial" ? [output.peer] : []))
+      assert.strictEqual(dials.length, Limits.seekAtOnce)
+      asked.push(...dials)
+    }
+    const latest = Array.from({ length: Limits.soughtPeersPerTopic }, (_, n) => idOf(10 + asked.length + n))
+    assert.deepStrictEqual(asked.toSorted(), latest)
+    // those that are being dialed are not asked twice
+    assert.deepStrictEqual(words(rig.step({ _tag: "SeekDue", topic })), [])
+  })
+
+  it("sends on the connection that it got to know last, and hangs up the other once the peer writes on that", () => {
+    const rig = new Rig()
+    rig.subscribe([])
+    rig.incoming(1, peer)
+    rig.step({ _tag: "StreamOpened", connection: 1 })
+    rig.receive(1, joining)
+    assert.deepStrictEqual(words(rig.incoming(2, peer)), ["rest 1"])
+    assert.deepStrictEqual(words(rig.broadcast("x")), ["send 2 Gossip"])
+    rig.step({ _tag: "Rested", connection: 1, rest: [...rig.state.peers.byConnection.values()][0]?.rest?.rest ?? -1 })
+    rig.step({ _tag: "StreamEnded", connection: 1 })
+    // that may have been written before the peer knew the newer one
+    assert.deepStrictEqual(
+      words(rig.receive(2, neighbor)).filter((word) => word.startsWith("close")),
+      []
+    )
+    rig.pass(Limits.supersededMs)
+    assert.include(words(rig.receive(2, neighbor)), "close 1 0")
+    assert.deepStrictEqual(words(rig.step({ _tag: "ConnectionClosed", connection: 1, how: "lost" })), [])
+  })
+
+  it("never hangs up the connection that the peer may be sending on", () => {
+    const rig = new Rig()
+    rig.subscribe([])
+    rig.incoming(1, peer)
+    rig.step({ _tag: "StreamOpened", connection: 1 })
+    rig.receive(1, joining)
+    rig.incoming(2, peer)
+    rig.step({ _tag: "Rested", connection: 1, rest: [...rig.state.peers.byConnection.values()][0]?.rest?.rest ?? -1 })
+    for (let n = 0; n < 10; n++) {
+      const outputs = [...rig.pass(10_000), ...rig.receive(1, content(`${n}`))]
+      assert.isFalse(words(outputs).some((word) => word.startsWith("close")))
+    }
+  })
+
+  it("closes what nobody needs when both have ended their streams, or after a while", () => {
+    for (const ends of [true, false]) {
+      const rig = new Rig()
+      rig.subscribe([])
+      rig.incoming(1, peer)
+      rig.step({ _tag: "StreamOpened", connection: 1 })
+      const rested = rig.pass(Limits.idleMs + Limits.tidyMs).find(({ _tag }) => _tag === "Rest")
+      if (rested?._tag !== "Rest") return assert.fail("it does not rest")
+      assert.deepStrictEqual(words(rig.step({ _tag: "Rested", connection: 1, rest: rested.rest })), [])
+      const closed = ends
+        ? rig.step({ _tag: "StreamEnded", connection: 1 })
+        : rig.pass(Limits.lingerMs + Limits.tidyMs).filter(({ _tag }) => _tag === "CloseConnection")
+      assert.deepStrictEqual(words(closed), ["close 1 0"])
+      rig.pass(3 * Limits.redialMaxMs)
+      assert.strictEqual(inspect(rig.state).peers, 0)
+    }
+  })
+
+  it("uses a connection that was about to be closed when there is something to say again", () => {
+    const rig = new Rig()
+    rig.subscribe([])
+    rig.incoming(1, peer)
+    const rested = rig.pass(Limits.idleMs + Limits.tidyMs).find(({ _tag }) => _tag === "Rest")
+    rig.receive(1, joining)
+    const late = rig.step({ _tag: "Rested", connection: 1, rest: rested?._tag === "Rest" ? rested.rest : -1 })
+    assert.deepStrictEqual(words(late), [])
+    assert.deepStrictEqual(words(rig.broadcast("x")), ["send 1 Gossip"])
+  })
+
+  it("answers each talk of a topic that it is not in once per connection, but no Join, Disconnect or ShuffleReply", () => {
+    const rig = new Rig()
+    rig.incoming(1, peer)
+    const silent: ReadonlyArray<Message.Message<EndpointId>> = [
+      joining,
+      { _tag: "Disconnect", alive: true },
+      { _tag: "ShuffleReply", nodes: [] }
+    ]
+    assert.deepStrictEqual(words(rig.receive(1, ...silent)), [])
+    assert.deepStrictEqual(words(rig.receive(1, neighbor, content("x"), neighbor)), ["send 1 Disconnect"])
+  })
+
+  it("forgets a peer that restarted where it has not joined again, when its old connection falls silent", () => {
+    const rig = new Rig()
+    for (const each of [topic, topicOf(2)]) rig.subscribe([], each)
+    rig.incoming(1, peer)
+    for (const each of [topic, topicOf(2)]) rig.step({ _tag: "Received", connection: 1, topic: each, message: joining })
+    rig.incoming(2, peer)
+    rig.step({ _tag: "Received", connection: 2, topic: topicOf(2), message: joining })
+    const downs = rig.step({ _tag: "ConnectionClosed", connection: 1, how: "lost" })
+    assert.deepStrictEqual(
+      downs.flatMap((output) => (output._tag === "Emit" ? [output.topic, output.event._tag] : [])),
+      [topic, "NeighborDown"]
+    )
+  })
+
+  it("has a limit of peers: whoever connects beyond it is turned away", () => {
+    const rig = new Rig()
+    for (let n = 0; n < Limits.peers; n++) rig.incoming(n, idOf(10 + n))
+    assert.deepStrictEqual(rig.replies.at(-1), Exit.succeed("accept"))
+    rig.incoming(Limits.peers, idOf(9))
+    assert.deepStrictEqual(rig.replies.at(-1), Exit.succeed({ code: 3, reason: "too many connections" }))
+    // and cannot be dialed either: the topic goes on without it
+    rig.subscribe([idOf(8)])
+    assert.strictEqual(inspect(rig.state).metrics.peersRefused, 1)
+  })
+
+  it("keeps one timer for all timers of its topics", () => {
+    const rig = new Rig()
+    rig.incoming(1, peer)
+    rig.subscribe([])
+    rig.receive(1, joining, {
+      _tag: "IHave",
+      messages: Array.from({ length: 100 }, (_, n) => ({ id: content(`${n}`).id, round: 0 }))
+    })
+    assert.isAbove(inspect(rig.state).timers, 100)
+    assert.isAtMost(rig.timers.size, 3)
+    assert.strictEqual(words(rig.pass(200)).filter((word) => word === "send 1 Graft").length, 100)
+  })
+
+  it.effect("does what a recording of its inbox says that it did", () =>
+    Effect.gen(function* () {
+      const lines: Array<string> = []
+      let id: EndpointId | undefined
+      yield* run(
+        Effect.gen(function* () {
+          const a = yield* start("a")
+          id = a.id
+          const ada = yield* join(a, topic)
+          const b = yield* start("b")
+          const bob = yield* join(b, topic, [a.addr])
+          yield* bob.topic.joined
+          yield* bob.topic.broadcast(bytes("x"))
+          yield* Effect.sleep("2 minutes")
+          assert.deepStrictEqual(ada.got, ["x"])
+        }).pipe(Effect.provide(Recording.layer((line) => lines.push(line)))),
+        { seed: 1 }
+      )
+      const { events, seed } = Recording.select<Event>(Result.getOrThrow(Recording.read(lines)), "gossip")
+      const recorded = { self: id ?? self, config: Config.defaults, data: undefined }
+      const again = () => Actor.replay(core({ ...recorded, admit: () => true, validate: () => true }), seed, events)
+      const [once, twice] = [again(), again()]
+      assert.deepStrictEqual(once.outputs, twice.outputs)
+      const emitted = once.outputs.flat().filter(({ _tag }) => _tag === "Emit")
+      assert.deepStrictEqual(
+        emitted.slice(0, 2).map((output) => output._tag === "Emit" && output.event._tag),
+        ["NeighborUp", "Received"]
+      )
+    })
+  )
+})

@@ -1,0 +1,261 @@
+import type { Connection } from "@effect-live/endpoint/Connection"
+import { type Link, run, SimNetwork } from "@effect-live/endpoint/testing/SimNetwork"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, type Scope } from "effect"
+import { Pressure } from "../../src/internal/Pressure.ts"
+import { type Kind, Sender } from "../../src/internal/Sender.ts"
+import * as Limits from "../../src/Limits.ts"
+import * as Wire from "../../src/Wire.ts"
+import { topicOf } from "../support/services.ts"
+
+interface Rig {
+  readonly sender: Sender
+  readonly pressure: Pressure
+  readonly there: Connection
+  readonly rested: Array<number>
+  readonly failed: () => string | undefined
+  readonly push: (topic: number, text: string, kind?: Kind) => string
+  /** The streams that came, in their order: what is on them, `|` between chunks and `.` for their end. */
+  readonly streams: ReadonlyArray<{ topic: string; text: string }>
+}
+
+/** A sender on one end of a connection, and what the other end reads. */
+const rig = (
+  test: (rig: Rig) => Effect.Effect<void, never, SimNetwork | Scope.Scope>,
+  link: Partial<Link> = {},
+  read = true
+) =>
+  run(
+    Effect.gen(function* () {
+      const network = yield* SimNetwork
+      const [a, b] = [yield* network.bind("a"), yield* network.bind("b")]
+      yield* b.setAlpns(["x"])
+      const [here, there] = yield* Effect.all([a.connect(network.addr("b"), ["x"]), b.accept], { concurrency: 2 })
+      const pressure = new Pressure()
+      const rested: Array<number> = []
+      const sender = new Sender(here, pressure, (rest) => Effect.sync(() => rested.push(rest)))
+      const running = yield* Effect.forkScoped(sender.run)
+      let failed: string | undefined
+      running.addObserver((exit) => {
+        if (exit._tag === "Failure") failed = String(exit.cause)
+      })
+      const streams: Array<{ topic: string; text: string }> = []
+      const accept = Effect.gen(function* () {
+        const recv = yield* there.acceptUni
+        const stream = { topic: "", text: "" }
+        streams.push(stream)
+        yield* Effect.forkScoped(
+          Effect.gen(function* () {
+            for (;;) {
+              const chunk = yield* recv.read
+              if (typeof chunk === "symbol") {
+                stream.text += "."
+                return
+              }
+              const body = stream.topic === "" ? chunk.subarray(headerBytes) : chunk
+              if (stream.topic === "") stream.topic = String(chunk[headerBytes - 1])
+              else stream.text += "|"
+              stream.text += new TextDecoder().decode(body)
+            }
+          })
+        )
+      })
+      if (read) yield* Effect.forkScoped(Effect.forever(accept))
+      const push = (topic: number, text: string, kind: Kind = "control") =>
+        sender.push(topicOf(topic), new TextEncoder().encode(text), kind)
+      yield* test({ sender, pressure, there, rested, push, streams, failed: () => failed })
+    }),
+    { seed: 1, link }
+  ).pipe(Effect.orDie)
+
+const headerBytes = Wire.header(topicOf(1)).length
+const settle = Effect.sleep(50)
+
+describe("what is sent on a connection", { timeout: 30_000 }, () => {
+  it.effect("goes on a stream per topic that begins with its header and first message in one", () =>
+    rig(({ push, streams }) =>
+      Effect.gen(function* () {
+        push(1, "a")
+        yield* settle
+        push(2, "b")
+        push(1, "c")
+        push(1, "d")
+        yield* settle
+        assert.deepStrictEqual(streams, [
+          { topic: "1", text: "a|cd" },
+          { topic: "2", text: "b" }
+        ])
+      })
+    )
+  )
+
+  it.effect("behind a Disconnect goes on a new stream, and never before the old one has arrived", () =>
+    rig(
+      ({ push, streams }) =>
+        Effect.gen(function* () {
+          push(1, "a")
+          push(1, "bye", "last")
+          push(1, "again")
+          push(2, "beside")
+          yield* Effect.sleep(75)
+          assert.deepStrictEqual(streams, [{ topic: "1", text: "abye." }])
+          yield* Effect.sleep(100)
+          assert.deepStrictEqual(streams, [
+            { topic: "1", text: "abye." },
+            { topic: "1", text: "again" },
+            { topic: "2", text: "beside" }
+          ])
+        }),
+      { latencyMs: 50 }
+    )
+  )
+
+  it.effect("of more topics than streams ends the stream that was used least recently", () =>
+    rig(({ push, sender, streams }) =>
+      Effect.gen(function* () {
+        for (let n = 0; n < Limits.topicStreams; n++) push(n, "x")
+        yield* settle
+        push(0, "y")
+        push(200, "z")
+        yield* settle
+        assert.strictEqual(sender.openStreams, Limits.topicStreams)
+        assert.deepStrictEqual(streams[0], { topic: "0", text: "x|y" })
+        assert.deepStrictEqual(streams[1], { topic: "1", text: "x." })
+        push(1, "w")
+        yield* settle
+        assert.deepStrictEqual(streams.at(-1), { topic: "1", text: "w" })
+      })
+    )
+  )
+
+  it.effect("is at rest when all of it has arrived, and goes on afterwards", () =>
+    rig(
+      ({ push, rested, sender, streams }) =>
+        Effect.gen(function* () {
+          push(1, "a")
+          push(2, "b")
+          sender.rest(7)
+          push(1, "c")
+          yield* Effect.sleep(99)
+          assert.deepStrictEqual(rested, [])
+          yield* Effect.sleep(100)
+          assert.deepStrictEqual(rested, [7])
+          assert.deepStrictEqual(
+            streams.map(({ text }) => text),
+            ["a.", "b.", "c"]
+          )
+        }),
+      { latencyMs: 50 }
+    )
+  )
+
+  it.effect("rests in time although nothing arrives", () =>
+    rig(
+      ({ push, rested, sender }) =>
+        Effect.gen(function* () {
+          const network = yield* SimNetwork
+          network.partition([["a"], ["b"]])
+          push(1, "a")
+          sender.rest(1)
+          yield* Effect.sleep(Limits.flushMs + 10)
+          assert.deepStrictEqual(rested, [1])
+        }),
+      {}
+    )
+  )
+
+  it.effect("has room for so many bytes of contents, and for control beside them up to its own limit", () =>
+    rig(
+      ({ push, sender }) =>
+        Effect.gen(function* () {
+          const kilobyte = "x".repeat(1024)
+          for (let n = 0; n < Limits.queuedPayloadBytes / 1024; n++) {
+            assert.strictEqual(push(1, kilobyte, "payload"), "accepted")
+          }
+          assert.strictEqual(push(1, "x", "payload"), "dropped")
+          for (let n = 0; n < Limits.queuedControls; n++) assert.strictEqual(push(1, "x"), "accepted")
+          assert.strictEqual(push(1, "x", "last"), "overflow")
+          assert.strictEqual(sender.payloadBytes, Limits.queuedPayloadBytes)
+          assert.strictEqual(sender.depth, Limits.queuedPayloadBytes / 1024 + Limits.queuedControls)
+          yield* Effect.sleep(1_000)
+          assert.deepStrictEqual([sender.payloadBytes, sender.depth], [0, 0])
+          assert.strictEqual(push(1, "x", "payload"), "accepted")
+        }),
+      {}
+    )
+  )
+
+  it.effect("fails when the peer grants no stream, stops one, or takes nothing, each in time", () =>
+    Effect.gen(function* () {
+      yield* rig(
+        ({ failed, push }) =>
+          Effect.gen(function* () {
+            // nobody reads, so that no stream that ended is over for the peer
+            for (let n = 0; n < 1_001; n++) push(n, "x", "last")
+            yield* Effect.sleep(Limits.openStreamMs - 1_000)
+            assert.isUndefined(failed())
+            yield* Effect.sleep(1_100)
+            assert.include(failed() ?? "", "no stream was granted")
+          }),
+        {},
+        false
+      )
+      yield* rig(
+        ({ failed, push, there }) =>
+          Effect.gen(function* () {
+            push(1, "x")
+            const recv = yield* Effect.orDie(there.acceptUni)
+            recv.stop(0)
+            yield* settle
+            push(1, "x")
+            yield* settle
+            assert.include(failed() ?? "", "StreamError")
+          }),
+        {},
+        false
+      )
+      yield* rig(
+        ({ failed, push }) =>
+          Effect.gen(function* () {
+            for (let n = 0; n < 30; n++) push(1, "x".repeat(65_536), "payload")
+            yield* Effect.sleep(Limits.stallMs - 1_000)
+            assert.isUndefined(failed())
+            yield* Effect.sleep(1_100)
+            assert.include(failed() ?? "", "nothing was read")
+          }),
+        {},
+        false
+      )
+    })
+  )
+})
+
+describe("pressure", () => {
+  it.effect("holds up whoever asks until the peer has taken half, but only so long", () =>
+    rig(({ pressure }) =>
+      Effect.gen(function* () {
+        const [fast, slow] = [{}, {}]
+        assert.isFalse(pressure.on)
+        pressure.rise(fast)
+        const waiting = yield* Effect.forkScoped(pressure.relief)
+        yield* Effect.sleep(100)
+        assert.isUndefined(waiting.pollUnsafe())
+        pressure.fall(fast)
+        yield* Fiber.join(waiting)
+        pressure.rise(slow)
+        pressure.rise(fast)
+        const patient = yield* Effect.forkScoped(pressure.relief)
+        yield* Effect.sleep(Limits.pressureMs / 2)
+        pressure.fall(fast)
+        yield* Effect.sleep(Limits.pressureMs / 4)
+        assert.isUndefined(patient.pollUnsafe())
+        yield* Effect.sleep(Limits.pressureMs / 2)
+        yield* Fiber.join(patient)
+        assert.isFalse(pressure.on, "nobody waits for the slow one any more")
+        pressure.fall(slow)
+        pressure.rise(slow)
+        assert.isTrue(pressure.on, "until it has caught up")
+      })
+    )
+  )
+})
