@@ -109,8 +109,8 @@ const joining = async (): Promise<ReadonlyArray<Row>> => {
 
 // ---- a chain
 
-const rounds = 5
-const messages = 20_000
+const rounds = 3
+const messages = 100_000
 const contentBytes = 200
 
 interface Measured {

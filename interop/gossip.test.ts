@@ -203,10 +203,8 @@ describe("gossip, three members of which only the first is known", { concurrent:
       Effect.gen(function* () {
         const id = topic()
         const first = yield* member(known)(...topics(id))
-        const others = yield* Effect.all(
-          [second, third].map((kind) => member(kind)(...topics(id), ...bootstrap(first))),
-          { concurrency: 2 }
-        )
+        const joins = (kind: Kind) => member(kind)(...topics(id), ...bootstrap(first))
+        const others = yield* Effect.forEach([second, third], joins, { concurrency: 2 })
         const all = [first, ...others]
         for (const one of all) {
           for (const other of all) if (other !== one) yield* one.sees({ event: "neighborUp", peer: other.id })

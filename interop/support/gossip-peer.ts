@@ -3,8 +3,8 @@ import { randomBytes } from "node:crypto"
 import { createSocket } from "node:dgram"
 import { fileURLToPath } from "node:url"
 import type { EndpointAddr } from "@effect-live/endpoint/EndpointAddr"
-import * as TopicId from "@effect-live/gossip/TopicId"
 import * as SecretKey from "@effect-live/endpoint/SecretKey"
+import * as TopicId from "@effect-live/gossip/TopicId"
 import { Effect, Result, type Scope } from "effect"
 import * as Address from "./address.ts"
 import { type Process, type ProcessError, start } from "./process.ts"
@@ -36,7 +36,7 @@ export const member =
       const { command, args: first } = commands[kind]
       const started = yield* start({ command, args: [...first, ...args] })
       const ready = yield* started.sees({ event: "ready" })
-      const at = String((ready as { readonly addrs?: ReadonlyArray<string> }).addrs?.[0])
+      const [at = ""] = ready["addrs"] as ReadonlyArray<string>
       return Object.assign(started, { id: String(ready["id"]), at, addr: Address.parse(at) })
     })
 

@@ -8,7 +8,7 @@
  */
 import type { Rng } from "@effect-live/actor/Rng"
 import type * as Config from "./Config.ts"
-import * as Former from "./internal/former.ts"
+import * as Former from "./internal/Former.ts"
 import {
   addActive,
   addNodes,
@@ -43,8 +43,8 @@ import {
   wanted,
   type Out
 } from "./internal/membership.ts"
-import * as Nodes from "./internal/nodes.ts"
-import * as View from "./internal/view.ts"
+import * as Nodes from "./internal/Nodes.ts"
+import * as View from "./internal/View.ts"
 import * as Limits from "./Limits.ts"
 import type * as Message from "./Message.ts"
 import type { PeerId } from "./PeerId.ts"

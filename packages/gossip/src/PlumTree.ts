@@ -7,10 +7,10 @@
  * eager link are kept (16), everything is bounded and counted (19), rounds saturate (20).
  */
 import type * as Config from "./Config.ts"
-import * as Contents from "./internal/contents.ts"
-import * as Missing from "./internal/missing.ts"
-import * as References from "./internal/references.ts"
-import * as Tree from "./internal/tree.ts"
+import * as Contents from "./internal/Contents.ts"
+import * as Missing from "./internal/Missing.ts"
+import * as References from "./internal/References.ts"
+import * as Tree from "./internal/Tree.ts"
 import * as Limits from "./Limits.ts"
 import type * as Message from "./Message.ts"
 import type { PeerId } from "./PeerId.ts"

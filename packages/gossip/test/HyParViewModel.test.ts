@@ -4,8 +4,8 @@ import fc from "fast-check"
 import * as Config from "../src/Config.ts"
 import * as HyParView from "../src/HyParView.ts"
 import * as Limits from "../src/Limits.ts"
-import type * as Message from "../src/Message.ts"
 import type * as Topic from "../src/Topic.ts"
+import { membership } from "./support/messages.ts"
 
 /** What may happen: an input, or one of the timers that run, or time. */
 type Happening =
@@ -20,21 +20,8 @@ const data = fc.option(
   fc.nat(1_200).map((length) => new Uint8Array(length)),
   { nil: undefined }
 )
-const info = fc.record({ id: peer, data })
-const nodes = fc.array(info, { maxLength: 12 })
 const ttl = fc.oneof(fc.nat(7), fc.constant(65_535))
-const message: fc.Arbitrary<Message.Membership<number>> = fc.oneof(
-  fc.record({ _tag: fc.constant("Join" as const), data }),
-  fc.record({ _tag: fc.constant("ForwardJoin" as const), peer: info, ttl }),
-  fc.record({ _tag: fc.constant("Shuffle" as const), origin: peer, nodes, ttl }),
-  fc.record({ _tag: fc.constant("ShuffleReply" as const), nodes }),
-  fc.record({
-    _tag: fc.constant("Neighbor" as const),
-    priority: fc.constantFrom("High" as const, "Low" as const),
-    data
-  }),
-  fc.record({ _tag: fc.constant("Disconnect" as const), alive: fc.boolean() })
-)
+const message = membership({ peer, data, nodes: 12, ttl })
 const input: fc.Arbitrary<HyParView.Input<number>> = fc.oneof(
   { weight: 12, arbitrary: fc.record({ _tag: fc.constant("RecvMessage" as const), from: peer, message }) },
   { weight: 2, arbitrary: fc.record({ _tag: fc.constant("PeerDisconnected" as const), peer }) },

@@ -1,5 +1,6 @@
 /** Where the broadcast is to be better than the Rust peers (iroh-gossip section 7.1), by number. */
 import { assert, describe, it } from "@effect/vitest"
+import * as References from "../src/internal/References.ts"
 import * as Limits from "../src/Limits.ts"
 import * as PlumTree from "../src/PlumTree.ts"
 import { core, direct, gossip, graft, ihave, prune } from "./support/broadcast.ts"
@@ -98,7 +99,7 @@ describe("the tree", () => {
     assert.isTrue(it.state.references.some(({ parent }) => parent === 1))
     assert.deepStrictEqual(it.receive(1, gossip("b", 0)), [])
     assert.deepStrictEqual(it.receive(1, prune), ["1 <- Graft - 0"])
-    it.pass(551)
+    it.pass(References.retentionMs + 1)
     assert.deepStrictEqual(it.receive(1, gossip("b", 0)), ["1 <- Prune"])
     assert.deepStrictEqual(it.receive(1, prune), [])
   })
@@ -109,7 +110,7 @@ describe("the tree", () => {
     it.receive(2, gossip("a", 0))
     it.receive(2, graft(undefined))
     assert.deepStrictEqual(it.receive(2, gossip("a", 0)), [])
-    it.pass(550)
+    it.pass(References.retentionMs)
     assert.deepStrictEqual(it.receive(2, gossip("a", 0)), ["2 <- Prune"])
   })
 

@@ -6,25 +6,16 @@ import type * as Message from "../src/Message.ts"
 import { fromBytes } from "../src/TopicId.ts"
 import * as Topics from "../src/Topics.ts"
 import { content } from "./support/broadcast.ts"
+import { membership } from "./support/messages.ts"
 
 const topic = fc.constantFrom(...[1, 2, 3].map((n) => Result.getOrThrow(fromBytes(new Uint8Array(32).fill(n)))))
 const peer = fc.integer({ min: 0, max: 7 })
 const id = fc.constantFrom("a", "b", "c", "d")
 const ttl = fc.constantFrom(0, 1, 3, 6, 65_535)
 const data = fc.option(fc.uint8Array({ maxLength: 3 }), { nil: undefined })
-const nodes = fc.array(fc.record({ id: peer, data }), { maxLength: 8 })
 
 const message: fc.Arbitrary<Message.Message<number>> = fc.oneof(
-  fc.record({ _tag: fc.constant("Join" as const), data }),
-  fc.record({ _tag: fc.constant("ForwardJoin" as const), peer: fc.record({ id: peer, data }), ttl }),
-  fc.record({ _tag: fc.constant("Shuffle" as const), origin: peer, nodes, ttl }),
-  fc.record({ _tag: fc.constant("ShuffleReply" as const), nodes }),
-  fc.record({
-    _tag: fc.constant("Neighbor" as const),
-    priority: fc.constantFrom("High" as const, "Low" as const),
-    data
-  }),
-  fc.record({ _tag: fc.constant("Disconnect" as const), alive: fc.boolean() }),
+  { weight: 6, arbitrary: membership({ peer, data, nodes: 8, ttl }) },
   id.map((id) => ({ _tag: "Gossip", id, content: content(id), scope: { _tag: "Swarm", round: 1 } }) as const),
   fc.constant({ _tag: "Prune" } as const),
   fc.record({ _tag: fc.constant("Graft" as const), id: fc.option(id, { nil: undefined }), round: ttl })

@@ -6,7 +6,7 @@ import { Close } from "@effect-live/endpoint/Close"
 import { Effect, Schema, type Scope } from "effect"
 import * as ErrorCode from "./ErrorCode.ts"
 import type { GroupConsumer } from "./Group.ts"
-import { Signal } from "./internal/Signal.ts"
+import { Signal } from "@effect-live/actor/Signal"
 import * as Limits from "./Limits.ts"
 import * as Track from "./Track.ts"
 

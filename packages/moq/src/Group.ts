@@ -6,7 +6,7 @@ import { Blocked, End } from "@effect-live/endpoint/Stream"
 import * as Varint from "@effect-live/wire/Varint"
 import { Effect, Schema } from "effect"
 import * as ErrorCode from "./ErrorCode.ts"
-import { Signal } from "./internal/Signal.ts"
+import { Signal } from "@effect-live/actor/Signal"
 import * as Timestamp from "./internal/Timestamp.ts"
 import * as Limits from "./Limits.ts"
 

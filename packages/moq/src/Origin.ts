@@ -6,7 +6,7 @@
 import { Blocked, End } from "@effect-live/endpoint/Stream"
 import { Array as Arr, Cause, Effect, Stream } from "effect"
 import type { BroadcastConsumer } from "./Broadcast.ts"
-import { Signal } from "./internal/Signal.ts"
+import { Signal } from "@effect-live/actor/Signal"
 import * as Limits from "./Limits.ts"
 import type { HopId } from "./Message.ts"
 import * as Path from "./Path.ts"

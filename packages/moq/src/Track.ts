@@ -10,7 +10,7 @@ import * as ErrorCode from "./ErrorCode.ts"
 import { type GroupConsumer, GroupProducer, type Owner, type Written } from "./Group.ts"
 import { clockOfFiber } from "./internal/clockOfFiber.ts"
 import { type Kept, Past } from "./internal/Past.ts"
-import { Signal } from "./internal/Signal.ts"
+import { Signal } from "@effect-live/actor/Signal"
 import * as Limits from "./Limits.ts"
 import type { TrackInfo } from "./Message.ts"
 

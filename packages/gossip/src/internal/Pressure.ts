@@ -1,6 +1,6 @@
 import { type Clock, Effect } from "effect"
 import * as Limits from "../Limits.ts"
-import { Signal } from "./Signal.ts"
+import { Signal } from "@effect-live/actor/Signal"
 
 /**
  * Holds up whoever has more contents to send while there are peers that have much to read already, so that a burst goes at the pace

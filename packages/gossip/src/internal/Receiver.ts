@@ -134,7 +134,7 @@ class IncomingStream {
 }
 
 /** Frames that one stream hands on before others have their turn. */
-const framesAtOnce = 64
+const framesAtOnce = 256
 
 const fault = (reason: string): Effect.Effect<never, LinkFault> =>
   Effect.fail(new LinkFault({ kind: "malformed", reason }))

@@ -12,7 +12,7 @@ import type { TopicId } from "../TopicId.ts"
 import * as Wire from "../Wire.ts"
 import { LinkFault } from "./LinkFault.ts"
 import type { Pressure } from "./Pressure.ts"
-import { Signal } from "./Signal.ts"
+import { Signal } from "@effect-live/actor/Signal"
 
 interface Frame {
   readonly topic: TopicId

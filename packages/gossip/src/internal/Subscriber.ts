@@ -2,7 +2,7 @@
 import type { EndpointId } from "@effect-live/endpoint/EndpointId"
 import { Cause, Effect, Stream } from "effect"
 import type * as Topic from "../Topic.ts"
-import { Signal } from "./Signal.ts"
+import { Signal } from "@effect-live/actor/Signal"
 
 /** What a subscriber is told. `Lagged`: so many events before the next one are lost, as they were not read in time. */
 export type Event = Topic.Event<EndpointId> | { readonly _tag: "Lagged"; readonly count: number }

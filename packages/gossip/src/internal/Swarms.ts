@@ -4,7 +4,7 @@ import type { Effect } from "effect"
 import type * as GossipCore from "../GossipCore.ts"
 import type { TopicId } from "../TopicId.ts"
 import type { Faults } from "./faults.ts"
-import { Signal } from "./Signal.ts"
+import { Signal } from "@effect-live/actor/Signal"
 import type { Event, Rules, Subscriber } from "./Subscriber.ts"
 
 /** A topic that somebody here is subscribed to, or is about to be; until the core has left it. */

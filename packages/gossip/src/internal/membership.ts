@@ -5,9 +5,9 @@ import * as Limits from "../Limits.ts"
 import type * as Message from "../Message.ts"
 import type { PeerId } from "../PeerId.ts"
 import type * as Topic from "../Topic.ts"
-import * as Former from "./former.ts"
-import * as Nodes from "./nodes.ts"
-import * as View from "./view.ts"
+import * as Former from "./Former.ts"
+import * as Nodes from "./Nodes.ts"
+import * as View from "./View.ts"
 
 export type Out<P extends PeerId> = Array<Topic.Output<P>>
 

@@ -3,6 +3,7 @@ import * as EndpointId from "@effect-live/endpoint/EndpointId"
 import { Result } from "effect"
 import fc from "fast-check"
 import type * as Message from "../../src/Message.ts"
+import type { PeerId } from "../../src/PeerId.ts"
 
 export const fromHex = (hex: string): Uint8Array =>
   Uint8Array.from(hex.replaceAll(" ", "").match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))
@@ -19,21 +20,38 @@ const id = fc.constantFrom(idA, idB, idC)
 const bytes = fc.uint8Array({ maxLength: 300 })
 const data = fc.option(bytes, { nil: undefined })
 const u16 = fc.oneof(fc.nat(0xffff), fc.constantFrom(0, 127, 128, 16_383, 16_384, 65_535))
-const info = fc.record({ id, data })
-const nodes = fc.array(info, { maxLength: 8 })
 const messageId = fc.uint8Array({ minLength: 32, maxLength: 32 }).map(toHex)
 
+/** Any message of the membership, of these peers, with this data, these nodes and hops. */
+export const membership = <P extends PeerId>({
+  data,
+  nodes,
+  peer,
+  ttl
+}: {
+  readonly peer: fc.Arbitrary<P>
+  readonly data: fc.Arbitrary<Uint8Array | undefined>
+  readonly nodes: number
+  readonly ttl: fc.Arbitrary<number>
+}): fc.Arbitrary<Message.Membership<P>> => {
+  const info = fc.record({ id: peer, data })
+  const infos = fc.array(info, { maxLength: nodes })
+  return fc.oneof(
+    fc.record({ _tag: fc.constant("Join" as const), data }),
+    fc.record({ _tag: fc.constant("ForwardJoin" as const), peer: info, ttl }),
+    fc.record({ _tag: fc.constant("Shuffle" as const), origin: peer, nodes: infos, ttl }),
+    fc.record({ _tag: fc.constant("ShuffleReply" as const), nodes: infos }),
+    fc.record({
+      _tag: fc.constant("Neighbor" as const),
+      priority: fc.constantFrom("High" as const, "Low" as const),
+      data
+    }),
+    fc.record({ _tag: fc.constant("Disconnect" as const), alive: fc.boolean() })
+  )
+}
+
 export const anyMessage: fc.Arbitrary<Message.Message<EndpointId.EndpointId>> = fc.oneof(
-  fc.record({ _tag: fc.constant("Join" as const), data }),
-  fc.record({ _tag: fc.constant("ForwardJoin" as const), peer: info, ttl: u16 }),
-  fc.record({ _tag: fc.constant("Shuffle" as const), origin: id, nodes, ttl: u16 }),
-  fc.record({ _tag: fc.constant("ShuffleReply" as const), nodes }),
-  fc.record({
-    _tag: fc.constant("Neighbor" as const),
-    priority: fc.constantFrom("High" as const, "Low" as const),
-    data
-  }),
-  fc.record({ _tag: fc.constant("Disconnect" as const), alive: fc.boolean() }),
+  { weight: 6, arbitrary: membership({ peer: id, data, nodes: 8, ttl: u16 }) },
   fc.record({
     _tag: fc.constant("Gossip" as const),
     id: messageId,

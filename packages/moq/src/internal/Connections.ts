@@ -17,7 +17,7 @@ import * as closes from "./closes.ts"
 import { Joined } from "./Joined.ts"
 import type * as Peers from "./Peers.ts"
 import { Requests } from "./Requests.ts"
-import { Signal } from "./Signal.ts"
+import { Signal } from "@effect-live/actor/Signal"
 import * as TokenBucket from "./TokenBucket.ts"
 
 type Event = MoqCore.Event

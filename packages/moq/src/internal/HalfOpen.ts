@@ -1,6 +1,6 @@
 import { type Clock, Effect } from "effect"
 import * as Limits from "../Limits.ts"
-import { Signal } from "./Signal.ts"
+import { Signal } from "@effect-live/actor/Signal"
 
 /** A stream of the peer that has not said yet what it is. */
 export class Beginning {

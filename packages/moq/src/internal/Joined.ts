@@ -12,7 +12,7 @@ import * as Path from "../Path.ts"
 import type { Connectivity, Peer } from "../Peer.ts"
 import type { Session } from "../Session.ts"
 import { Merged } from "./Merged.ts"
-import { Signal } from "./Signal.ts"
+import { Signal } from "@effect-live/actor/Signal"
 
 export class Joined implements Peer {
   readonly id: EndpointId

@@ -12,7 +12,7 @@ import * as closes from "./closes.ts"
 import { GroupOpener } from "./GroupOpener.ts"
 import { type Beginning, HalfOpen } from "./HalfOpen.ts"
 import type { Allowance } from "./Requests.ts"
-import { Signal } from "./Signal.ts"
+import { Signal } from "@effect-live/actor/Signal"
 import type { Subscription } from "./Subscription.ts"
 import * as TokenBucket from "./TokenBucket.ts"
 

@@ -9,7 +9,7 @@ import * as Track from "../Track.ts"
 import { writeFrames } from "./GroupStreams.ts"
 import type { Link } from "./Link.ts"
 import { priorityOf } from "./priority.ts"
-import { Signal } from "./Signal.ts"
+import { Signal } from "@effect-live/actor/Signal"
 
 /** A group on its way to one subscriber. */
 interface Sending {

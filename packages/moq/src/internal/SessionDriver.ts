@@ -23,7 +23,7 @@ import { estimates } from "./Probing.ts"
 import { RemoteBroadcasts } from "./RemoteBroadcasts.ts"
 import * as Requests from "./Requests.ts"
 import { sendGoaway, sendSetup } from "./Setup.ts"
-import { Signal } from "./Signal.ts"
+import { Signal } from "@effect-live/actor/Signal"
 import { describe, keysOf, readDatagrams, readUni, subscribe } from "./Subscribing.ts"
 import { Subscription } from "./Subscription.ts"
 

@@ -5,7 +5,7 @@ import { GroupProducer } from "../Group.ts"
 import * as Limits from "../Limits.ts"
 import type { SubscribeUpdate } from "../Message.ts"
 import type { TrackProducer } from "../Track.ts"
-import { Signal } from "./Signal.ts"
+import { Signal } from "@effect-live/actor/Signal"
 
 /** One of our subscriptions, with what it brought: over one connection, or over several that took each other's place. */
 export class Subscription {

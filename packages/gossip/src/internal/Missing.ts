@@ -4,7 +4,7 @@ import type * as Message from "../Message.ts"
 import type { PeerId } from "../PeerId.ts"
 import type { State } from "../PlumTree.ts"
 import type * as Topic from "../Topic.ts"
-import * as Tree from "./tree.ts"
+import * as Tree from "./Tree.ts"
 
 interface Advertiser<P extends PeerId> {
   readonly link: Tree.Link<P>

@@ -1,5 +1,5 @@
-import * as Resume from "@effect-live/actor/Resume"
 import { Effect } from "effect"
+import * as Resume from "./Resume.ts"
 
 /** Wakes the fibers that wait for some plain state to change. The waiters run inside `notify`, so finish your bookkeeping first. */
 export class Signal {

@@ -19,7 +19,7 @@ export interface Reference<P extends PeerId> {
 const orders = [1, 0x9e3779b1, 0x85ebca6b]
 
 /** How long a content stays a reference unless one with a lower rank comes, in milliseconds: longer than a content takes in a large swarm. */
-export const retentionMs = 550
+export const retentionMs = 700
 
 export const make = <P extends PeerId>(): Array<Reference<P>> =>
   orders.map(() => ({ rank: Infinity, parent: undefined, atMs: 0 }))

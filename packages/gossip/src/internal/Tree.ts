@@ -4,7 +4,7 @@ import type * as Message from "../Message.ts"
 import type { PeerId } from "../PeerId.ts"
 import type { State } from "../PlumTree.ts"
 import type * as Topic from "../Topic.ts"
-import * as References from "./references.ts"
+import * as References from "./References.ts"
 
 /** What is known of a neighbor. */
 export interface Link<P extends PeerId> {
