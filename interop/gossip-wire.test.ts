@@ -140,6 +140,20 @@ for (const kind of ["Rust", "ours"] satisfies ReadonlyArray<Kind>) {
         })
     )
 
+    if (kind === "ours") {
+      it.live(
+        "9: after a Join without an answer come Neighbor and Join: who awaits our Neighbor answers no Join before it",
+        () =>
+          Effect.gen(function* () {
+            const we = yield* hand
+            yield* start(...topics(topic()), ...bootstrap(we))
+            const talk = yield* we.accept
+            const seen = [...(yield* talk.until("Join")), ...(yield* talk.until("Join"))]
+            assert.deepStrictEqual(tags(seen), ["Join", "Neighbor", "Join"])
+          })
+      )
+    }
+
     it.live("10: who leaves says ShuffleReply, Disconnect not alive, and ends the stream", () =>
       Effect.gen(function* () {
         const id = topic()

@@ -230,7 +230,15 @@ export const infos = <P extends PeerId>(state: State<P>, ids: ReadonlyArray<P>):
 
 // Outputs
 
+/**
+ * Joins a peer. One that did not answer the last Join may be a Rust peer that waits for our Neighbor since before we were started again:
+ * until it has that, it answers no Join (section 7.1, 8). To others it is a request like any other.
+ */
 export const sendJoin = <P extends PeerId>(state: State<P>, peer: P, out: Out<P>): void => {
+  if (state.silent.has(peer)) {
+    const neighbor: Message.Membership<P> = { _tag: "Neighbor", priority: "High", data: state.myData }
+    out.push({ _tag: "SendMessage", peer, message: neighbor })
+  }
   out.push({ _tag: "SendMessage", peer, message: { _tag: "Join", data: state.myData } })
   awaitAnswer(state, peer, out)
 }
