@@ -153,38 +153,86 @@ describe("a topic", () => {
     )
   )
 
-  it.effect("refuses with a typed error what cannot be broadcast", () =>
+  it.effect("keeps so many events for a subscriber that does not say how many, and counts all others", () =>
     run(
       Effect.gen(function* () {
-        const [a, b] = [yield* start("a"), yield* start("b")]
-        const ada = yield* join(a, topic)
-        const { broadcast, broadcastNeighbors } = ada.topic
-        const refused = (effect: Effect.Effect<void, Gossip.BroadcastError>) =>
-          Effect.map(Effect.flip(effect), reasonOf)
-        assert.strictEqual(a.gossip.maxContentBytes, 4_057)
-        assert.strictEqual(yield* refused(broadcast(bytes("alone"))), "NoNeighbors")
-        const bob = yield* join(b, topic, [a.addr])
-        yield* Effect.all([ada.topic.joined, bob.topic.joined])
-        const { reason } = yield* Effect.flip(broadcast(new Uint8Array(4_058)))
-        assert.isTrue(reason._tag === "TooLarge" && reason.bytes === 4_058 && reason.maxBytes === 4_057)
-        yield* broadcast(new Uint8Array(4_057))
-        yield* broadcastNeighbors(new Uint8Array(4_058))
-        assert.strictEqual(yield* refused(broadcastNeighbors(new Uint8Array(4_059))), "TooLarge")
-        yield* until(() => bob.got.length === 2)
-        // what was said, by whomever, is not said again
-        yield* bob.topic.broadcast(bytes("hello"))
-        assert.strictEqual(yield* refused(bob.topic.broadcast(bytes("hello"))), "Known")
-        yield* until(() => ada.got.length === 1)
-        assert.strictEqual(yield* refused(broadcast(bytes("hello"))), "Known")
-        yield* Effect.sleep("120 seconds")
-        yield* broadcast(bytes("hello"))
-        yield* ada.leave
-        assert.strictEqual(yield* refused(broadcast(bytes("gone"))), "Stopped")
-        assert.strictEqual((yield* Effect.flip(ada.topic.joined))._tag, "Stopped")
-        assert.strictEqual((yield* Effect.flip(ada.topic.joinPeers([])))._tag, "Stopped")
+        const [ada, bob] = yield* swarmOf(2, topic)
+        if (ada === undefined || bob === undefined) return assert.fail("no swarm")
+        const lazy = yield* bob.life.gossip.subscribe(topic)
+        const count = Limits.subscriberEvents + 5
+        for (let n = 0; n < count; n++) yield* ada.topic.broadcast(bytes(`${n}`))
+        yield* until(() => bob.got.length === count)
+        assert.strictEqual(bob.life.gossip.inspect().queuedEvents, Limits.subscriberEvents)
+        const events = yield* lazy.events.pipe(Stream.take(1 + Limits.subscriberEvents), Stream.runCollect)
+        // with the NeighborUp before them
+        assert.deepStrictEqual(events[0], { _tag: "Lagged", count: 6 })
+        assert.strictEqual(bob.life.gossip.inspect().faults.eventsLost, 6)
+        assert.isTrue(events.slice(1).every(({ _tag }) => _tag === "Received"))
       }),
-      { seed: 8 }
+      { seed: 15 }
     )
+  )
+
+  it.effect("takes more broadcasts at once than its inbox holds: those wait for room, and none is lost", () =>
+    run(
+      Effect.gen(function* () {
+        const [ada, bob] = yield* swarmOf(2, topic)
+        if (ada === undefined || bob === undefined) return assert.fail("no swarm")
+        const count = 3 * Limits.inboxEvents
+        let [deepest, waiting] = [0, 0]
+        const one = (n: number) =>
+          Effect.suspend(() => {
+            const { depth, waitingSenders } = ada.life.gossip.inspect().actor
+            deepest = Math.max(deepest, depth)
+            waiting = Math.max(waiting, waitingSenders)
+            return ada.topic.broadcast(bytes(`${n}`))
+          })
+        const all = Array.from({ length: count }, (_, n) => n)
+        yield* Effect.forEach(all, one, { concurrency: "unbounded", discard: true })
+        yield* until(() => bob.got.length === count)
+        assert.strictEqual(new Set(bob.got).size, count)
+        assert.isAbove(waiting, 0)
+        assert.isAtLeast(deepest, Limits.inboxEvents)
+        assert.isAtMost(deepest, 2 * Limits.inboxEvents, "the inbox, and as many that were taken from it")
+      }),
+      { seed: 16 }
+    )
+  )
+
+  it.effect(
+    "T2: a content over the limit is refused with the limit; alone, said already or after leaving, one is refused as that",
+    () =>
+      run(
+        Effect.gen(function* () {
+          const [a, b] = [yield* start("a"), yield* start("b")]
+          const ada = yield* join(a, topic)
+          const { broadcast, broadcastNeighbors } = ada.topic
+          const refused = (effect: Effect.Effect<void, Gossip.BroadcastError>) =>
+            Effect.map(Effect.flip(effect), reasonOf)
+          assert.strictEqual(a.gossip.maxContentBytes, 4_057)
+          assert.strictEqual(yield* refused(broadcast(bytes("alone"))), "NoNeighbors")
+          const bob = yield* join(b, topic, [a.addr])
+          yield* Effect.all([ada.topic.joined, bob.topic.joined])
+          const { reason } = yield* Effect.flip(broadcast(new Uint8Array(4_058)))
+          assert.isTrue(reason._tag === "TooLarge" && reason.bytes === 4_058 && reason.maxBytes === 4_057)
+          yield* broadcast(new Uint8Array(4_057))
+          yield* broadcastNeighbors(new Uint8Array(4_058))
+          assert.strictEqual(yield* refused(broadcastNeighbors(new Uint8Array(4_059))), "TooLarge")
+          yield* until(() => bob.got.length === 2)
+          // what was said, by whomever, is not said again
+          yield* bob.topic.broadcast(bytes("hello"))
+          assert.strictEqual(yield* refused(bob.topic.broadcast(bytes("hello"))), "Known")
+          yield* until(() => ada.got.length === 1)
+          assert.strictEqual(yield* refused(broadcast(bytes("hello"))), "Known")
+          yield* Effect.sleep("120 seconds")
+          yield* broadcast(bytes("hello"))
+          yield* ada.leave
+          assert.strictEqual(yield* refused(broadcast(bytes("gone"))), "Stopped")
+          assert.strictEqual((yield* Effect.flip(ada.topic.joined))._tag, "Stopped")
+          assert.strictEqual((yield* Effect.flip(ada.topic.joinPeers([])))._tag, "Stopped")
+        }),
+        { seed: 8 }
+      )
   )
 
   it.effect(

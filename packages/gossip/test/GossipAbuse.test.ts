@@ -55,7 +55,7 @@ const wrong = (eve: Raw) => {
 }
 
 describe("a peer that breaks the rules", { timeout: 60_000 }, () => {
-  it.effect("by streams without a header stalls none of its others and is cut off in time", () =>
+  it.effect("by unfinished headers stalls none of its other streams and is cut off in time", () =>
     abused(
       Effect.fnUntraced(function* ({ ada, eve, life }) {
         for (let n = 0; n < 30; n++) yield* eve.uni(Wire.header(topic).subarray(0, n % 36))
@@ -69,7 +69,7 @@ describe("a peer that breaks the rules", { timeout: 60_000 }, () => {
     )
   )
 
-  it.effect("by half-open streams beyond the limit waits, and is cut off in time", () =>
+  it.effect("by more unfinished headers than the limit waits, and is cut off in time", () =>
     abused(
       Effect.fnUntraced(function* ({ ada, eve }) {
         for (let n = 0; n < Limits.halfOpenStreams; n++) yield* eve.uni(new Uint8Array(1))
@@ -83,7 +83,7 @@ describe("a peer that breaks the rules", { timeout: 60_000 }, () => {
     )
   )
 
-  it.effect("by rubbish, a header of the wrong length or a frame over the limit is cut off", () =>
+  it.effect("by rubbish, headers of the wrong length or frames over the limit is cut off", () =>
     abused(
       Effect.fnUntraced(function* ({ ada, eve, life }) {
         const header = Wire.header(topic)
@@ -159,7 +159,7 @@ describe("a peer that breaks the rules", { timeout: 60_000 }, () => {
     )
   )
 
-  it.effect("by ids that are not those of their contents is not heard", () =>
+  it.effect("by forged ids, which are not those of their contents, is not heard", () =>
     abused(
       Effect.fnUntraced(function* ({ ada, bob, eve, life }) {
         const forged = Array.from({ length: 500 }, (_, n) => ({ ...content(`forged ${n}`), id: content("other").id }))
@@ -175,7 +175,7 @@ describe("a peer that breaks the rules", { timeout: 60_000 }, () => {
     )
   )
 
-  it.effect("by advertising what it does not have is asked so often and no more", () =>
+  it.effect("by an IHave flood of what it does not have is asked so often and no more", () =>
     abused(
       Effect.fnUntraced(function* ({ eve, life }) {
         const ihave = (n: number): Message.Message<EndpointId> => ({
@@ -192,7 +192,7 @@ describe("a peer that breaks the rules", { timeout: 60_000 }, () => {
     )
   )
 
-  it.effect("by joining over and over under many names pushes nobody out for long", () =>
+  it.effect("by a Join flood under many names pushes nobody out for long", () =>
     abused(
       Effect.fnUntraced(function* ({ ada, life }) {
         const network = yield* SimNetwork

@@ -29,9 +29,9 @@ const withClock = <A, E, R>(program: (set: (byMs: number) => void) => Effect.Eff
     return yield* Effect.provideService(program(set), Clock.Clock, skewed)
   })
 
-describe("a clock that is set", () => {
+describe("clock jumps", () => {
   for (const byMs of [-hourMs, hourMs]) {
-    it.effect(`${byMs < 0 ? "back" : "forward"} by an hour stops nothing: peers are found, heard and asked again`, () =>
+    it.effect(`${byMs < 0 ? "back" : "forward"} by an hour stop nothing: peers are found, heard and asked again`, () =>
       run(
         withClock((set) =>
           Effect.gen(function* () {

@@ -1,9 +1,11 @@
-import { lan, run, SimNetwork } from "@effect-live/endpoint/testing/SimNetwork"
+import { Endpoint } from "@effect-live/endpoint/Endpoint"
+import * as Router from "@effect-live/endpoint/Router"
+import { lan, node, run, SimNetwork } from "@effect-live/endpoint/testing/SimNetwork"
 import * as Simulation from "@effect-live/sim/Simulation"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import * as Config from "../src/Config.ts"
-import { alpn } from "../src/Gossip.ts"
+import * as Gossip from "../src/Gossip.ts"
 import * as Limits from "../src/Limits.ts"
 import * as Wire from "../src/Wire.ts"
 import { connect, content, joining, neighbor, over } from "./support/raw.ts"
@@ -71,7 +73,7 @@ describe("to a peer that closes nothing and ends no stream, as those in Rust", (
         const old = yield* connect("rust", a.addr)
         const send = yield* old.say(topic, joining)
         yield* ada.topic.joined
-        const young = yield* over(old.endpoint, yield* Effect.orDie(old.endpoint.connect(a.addr, [alpn])))
+        const young = yield* over(old.endpoint, yield* Effect.orDie(old.endpoint.connect(a.addr, [Gossip.alpn])))
         yield* Effect.sleep(10)
         yield* ada.topic.broadcast(bytes("x"))
         yield* Effect.sleep(10)
@@ -193,6 +195,38 @@ describe("connections", () => {
         assert.isBelow(nowMs() - before, Limits.redialMaxMs)
       }),
       { seed: 5 }
+    )
+  )
+
+  it.effect("that a transport neither opens nor refuses are given up in time, counted, and tried again", () =>
+    run(
+      Effect.gen(function* () {
+        const { addr } = yield* SimNetwork
+        let attempts = 0
+        const hanging = Layer.effect(
+          Endpoint,
+          Endpoint.useSync((endpoint) => ({
+            ...endpoint,
+            connect: () =>
+              Effect.andThen(
+                Effect.sync(() => attempts++),
+                Effect.never
+              )
+          }))
+        ).pipe(Layer.provideMerge(Layer.fresh(node("a"))))
+        const program = Effect.gen(function* () {
+          const gossip = yield* Gossip.Gossip
+          yield* gossip.subscribe(topic, [addr("b")])
+          yield* Effect.sleep(Limits.dialTimeoutMs - 1)
+          assert.deepStrictEqual([attempts, gossip.inspect().metrics.dialFailures], [1, 0])
+          yield* Effect.sleep(2)
+          assert.strictEqual(gossip.inspect().metrics.dialFailures, 1)
+          yield* until(() => attempts === 2)
+        })
+        const services = Gossip.layer().pipe(Layer.provide(Router.layer), Layer.provide(hanging))
+        yield* Effect.scoped(Effect.provide(program, services))
+      }),
+      { seed: 11 }
     )
   )
 

@@ -125,6 +125,19 @@ describe("the core of the service", () => {
     assert.strictEqual(inspect(rig.state).metrics.dialFailures, 12)
   })
 
+  it("asks a peer that does not answer again, within half a second at first, then in pauses that double to their limit", () => {
+    const rig = new Rig()
+    rig.subscribe([peer])
+    rig.step({ _tag: "Dialed", dial: 0, connection: 5 })
+    for (let fullMs = Limits.seekMinMs; fullMs < 4 * Limits.seekMaxMs; fullMs *= 2) {
+      const pauseMs = (rig.timers.get(`seek/${topic}`)?.at ?? Infinity) - rig.now
+      assert.isAtLeast(pauseMs, Math.min(fullMs, Limits.seekMaxMs) / 2)
+      assert.isAtMost(pauseMs, Math.min(fullMs, Limits.seekMaxMs))
+      rig.pass(pauseMs - 1)
+      assert.include(words(rig.pass(1)), "send 5 Join")
+    }
+  })
+
   it("stops asking when there is a neighbor, and begins anew when there is none", () => {
     const rig = new Rig()
     rig.subscribe([peer])

@@ -227,7 +227,7 @@ describe("HyParView cures (section 7.1)", () => {
     assert.isUndefined(state.peerData.get(5))
   })
 
-  it("cure 20: a ttl of 65535 goes no further than our own walks", () => {
+  it("cure 20: ttl 65535 goes no further than our own walks", () => {
     const { receive } = core({ active: [1, 2] })
     assert.deepStrictEqual(receive(1, forwardJoin(5, 65_535)), ["2 <- ForwardJoin [5] ttl 5"])
     assert.deepStrictEqual(receive(1, shuffle(9, [9], 65_535)), ["2 <- Shuffle of 9 [9] ttl 5"])
@@ -332,6 +332,18 @@ describe("HyParView looks for lost peers (section 7.3)", () => {
     receive(1, neighbor("High"))
     pass(60_000)
     assert.deepStrictEqual(expire(probe), [])
+  })
+
+  it("with few neighbors whom we lost is asked a second later, and in pauses that double", () => {
+    const { disconnected, expire, pass } = core({ active: [1, 2] })
+    disconnected(1)
+    for (let pauseMs = Limits.probeMinMs; pauseMs < Limits.probeMaxMs; pauseMs *= 2) {
+      pass(pauseMs - 1)
+      assert.deepStrictEqual(asked(expire(probe)), [])
+      pass(1)
+      assert.deepStrictEqual(asked(expire(probe)), ["1 <- Neighbor High"])
+      disconnected(1)
+    }
   })
 
   it("with neighbors enough nobody is evicted for a probe within the first half minute", () => {

@@ -51,7 +51,7 @@ describe("a swarm heals", { timeout: 120_000 }, () => {
     assert.deepStrictEqual(health(swarm), { peers: 49, isolated: 0, swarms: 1 })
   })
 
-  it("peers whose clocks jump an hour forward, or a day back, stay in the swarm and hear everything", () => {
+  it("clock jumps: peers whose clocks go an hour forward, or a day back, stay in the swarm and hear everything", () => {
     const swarm = swarmOf(50, 4)
     for (const id of some(swarm, 10)) swarm.simulator.setClock(id, 60 * minuteMs)
     for (const id of some(swarm, 10)) swarm.simulator.setClock(id, -24 * 60 * minuteMs)

@@ -26,7 +26,7 @@ describe("a swarm under load", { timeout: 600_000 }, () => {
     }
   })
 
-  it("24 simulated hours of churn: the swarm stays whole, and what its peers remember stays bounded", () => {
+  it("24 simulated hours of churn with flat memory: the swarm stays whole, and what its peers remember stays bounded", () => {
     const swarm = swarmOf(40, 2)
     const { rng, simulator } = swarm
     let nextId = 40

@@ -1,4 +1,4 @@
-/** What users of the Rust implementation report (iroh-gossip section 8), as far as it is about the cores; T3 and T4 are in SwarmLoad and SwarmHeal. */
+/** What users of the Rust implementation report (iroh-gossip section 8), as far as it is about the cores; T2 is in Gossip, T3 and T4 are in SwarmLoad and SwarmHeal. */
 import { assert, describe, it } from "@effect/vitest"
 import type * as Topic from "../src/Topic.ts"
 import { empty, everybodyHears, health, latency, some, swarmOf } from "./testing/swarm.ts"

@@ -223,13 +223,14 @@ describe("Topics: bounds and numbers", () => {
     it.receive(b, 1, gossip("elsewhere", 0))
     it.receive(a, 1, disconnect(true))
     const { metrics } = it.state
+    const { topicIdBytes } = Limits
     assert.strictEqual(metrics.msgsDataRecv, 2)
-    assert.strictEqual(metrics.msgsDataRecvSize, 5 + 32 + 9 + 32)
+    assert.strictEqual(metrics.msgsDataRecvSize, 5 + 9 + 2 * topicIdBytes)
     assert.strictEqual(metrics.msgsDataSent, 1)
-    assert.strictEqual(metrics.msgsDataSentSize, 2 + 32)
+    assert.strictEqual(metrics.msgsDataSentSize, 2 + topicIdBytes)
     assert.strictEqual(metrics.msgsCtrlRecv, 2)
-    assert.strictEqual(metrics.msgsCtrlRecvSize, 2 * (3 + 32))
-    assert.strictEqual(metrics.msgsCtrlSentSize, metrics.msgsCtrlSent * (3 + 32))
+    assert.strictEqual(metrics.msgsCtrlRecvSize, 2 * (3 + topicIdBytes))
+    assert.strictEqual(metrics.msgsCtrlSentSize, metrics.msgsCtrlSent * (3 + topicIdBytes))
     assert.strictEqual(metrics.neighborUp, 1)
     assert.strictEqual(metrics.neighborDown, 1)
   })

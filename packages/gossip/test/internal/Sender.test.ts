@@ -1,4 +1,5 @@
 import type { Connection } from "@effect-live/endpoint/Connection"
+import { simStreamWindowBytes } from "@effect-live/endpoint/Limits"
 import { type Link, run, SimNetwork } from "@effect-live/endpoint/testing/SimNetwork"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, type Scope } from "effect"
@@ -128,6 +129,21 @@ describe("what is sent on a connection", { timeout: 30_000 }, () => {
     )
   )
 
+  it.effect("to a peer that reads nothing waits in the queue, where it is counted, but for one write", () =>
+    rig(
+      ({ push, sender }) =>
+        Effect.gen(function* () {
+          for (let n = 0; n < Limits.queuedPayloadBytes / 1024; n++) push(1, "x".repeat(1024), "payload")
+          yield* settle
+          const writes = (Limits.queuedPayloadBytes - sender.payloadBytes) / Limits.writeBytes
+          // the last one is more than the stream has room for
+          assert.strictEqual(writes, Math.ceil(simStreamWindowBytes / Limits.writeBytes))
+        }),
+      {},
+      false
+    )
+  )
+
   it.effect("is at rest when all of it has arrived, and goes on afterwards", () =>
     rig(
       ({ push, rested, sender, streams }) =>
@@ -231,6 +247,23 @@ describe("what is sent on a connection", { timeout: 30_000 }, () => {
 })
 
 describe("pressure", () => {
+  it.effect("comes with so many bytes of contents that wait, and goes when half of them are sent", () =>
+    rig(
+      ({ pressure, push, sender }) =>
+        Effect.gen(function* () {
+          const kilobyte = "x".repeat(1024)
+          for (let n = 1; n < Limits.pressureBytes / 1024; n++) push(1, kilobyte, "payload")
+          assert.isFalse(pressure.on)
+          push(1, kilobyte, "payload")
+          assert.isTrue(pressure.on)
+          yield* pressure.relief
+          assert.isBelow(sender.payloadBytes, Limits.pressureBytes / 2)
+          assert.isAtLeast(sender.payloadBytes, Limits.pressureBytes / 2 - Limits.writeBytes, "and not later")
+        }),
+      { bytesPerSecond: 2_000_000 }
+    )
+  )
+
   it.effect("holds up whoever asks until the peer has taken half, but only so long", () =>
     rig(({ pressure }) =>
       Effect.gen(function* () {
