@@ -96,6 +96,28 @@ describe("irl gossip", { timeout: 90_000, concurrent: true }, () => {
     await leave(ada)
   })
 
+  it("--until-eof with a bootstrap that never answers does not wait for ever", async () => {
+    const id = "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c"
+    const alone = irl(["gossip", topic, "--bootstrap", `${id}@127.0.0.1:9`, "--until-eof", "--json"])
+    alone.child.stdin?.end("anybody?\n")
+    const { code, stdout } = await alone.ended
+    assert.strictEqual(code, 1)
+    const error = events(stdout).find(({ event }) => event === "error")
+    assert.strictEqual(error?.["kind"], "NoNeighbors")
+    assert.match(String(error?.["message"]), /^nobody answered within 20 seconds, and nothing was sent; /)
+  })
+
+  it("prints no bidi controls, U+2028 or other invisible characters of others, but emoji that are joined", async () => {
+    const ada = irl(["gossip"])
+    const [, command = ""] = await ada.sees("stdout", /^others join with: irl (gossip [0-9a-f]{64} --bootstrap .+)$/m)
+    const bob = irl([...command.split(" "), "--until-eof"])
+    bob.child.stdin?.end("a\u{202e}b\u{2066}c\u{2028}d\u{2029}e\u{feff}f \u{1f469}\u{200d}\u{1f4bb}\tg\n")
+    await ada.sees("stdout", /: a�b�c�d�e�f \u{1f469}\u{200d}\u{1f4bb}\tg$/mu)
+    assert.strictEqual((await bob.ended).code, 0)
+    ada.kill("SIGINT")
+    assert.strictEqual((await ada.ended).code, 0)
+  })
+
   it("goes on listening when stdin ends", async () => {
     const ada = await member([])
     ada.irl.child.stdin?.end()

@@ -38,6 +38,10 @@ export type { Event } from "./internal/Subscriber.ts"
 /** The protocol of iroh-gossip 0.90 and later (section 2.1). */
 export const alpn = "/iroh-gossip/1"
 
+/**
+ * The rules of one subscriber. One that throws is taken for a no, counted (`faults.rulesFailed`), and the first one is logged. They are
+ * asked in the middle of everything else, and must not take long.
+ */
 export interface SubscribeOptions {
   /** Whether a peer may be a neighbor. Who may not hears of nobody here. Every subscriber of the topic has to agree. */
   readonly admit?: (peer: EndpointId) => boolean
@@ -55,7 +59,8 @@ export interface Topic {
   readonly id: TopicId
   /**
    * Sends a content to the swarm. Success says that it was handed to the neighbors, not that anybody has it. Peers that join later do
-   * not get it. Waits for neighbors that have much to read, but for a slow one only so long: `Limits.pressureMs`. Errors: see
+   * not get it. Waits for neighbors that have much to read, but for a slow one only so long: `Limits.pressureMs`, at most once in
+   * `Limits.slowMs`. Errors: see
    * `BroadcastError`; equal content within 90 seconds is `Known`.
    */
   readonly broadcast: (content: Uint8Array) => Effect.Effect<void, BroadcastError>
@@ -74,6 +79,7 @@ export interface Topic {
   readonly events: Stream.Stream<Event>
 }
 
+/** How a service differs from those in Rust with their defaults. */
 export interface Options {
   /** What HyParView and PlumTree are told; all peers of a swarm need the same `maxMessageBytes`. */
   readonly config?: Partial<Settings.Config>
@@ -98,6 +104,7 @@ export interface Inspection extends GossipCore.Inspection {
   readonly actor: Actor.Inspection
 }
 
+/** Joins topics, over an Endpoint and its Router: `layer`. */
 export class Gossip extends Context.Service<
   Gossip,
   {
@@ -126,7 +133,11 @@ type Service = typeof Gossip.Service
 type CoreEvent = GossipCore.Event
 type Self = Actor.Self<CoreEvent, never>
 
-/** Serves the protocol at the Router, and shuts down when the Layer goes. */
+/**
+ * Serves the protocol at the Router, and shuts down when the Layer goes. Dies when `maxMessageBytes` is not between
+ * `Limits.minMessageBytes` and `Limits.maxMessageBytes` (RangeError), and when somebody else serves its ALPN there: both are mistakes in
+ * the composition of the program.
+ */
 export const layer = (options: Options = {}): Layer.Layer<Gossip, never, Endpoint | Router | AddressBook> =>
   Layer.effect(
     Gossip,
@@ -134,10 +145,19 @@ export const layer = (options: Options = {}): Layer.Layer<Gossip, never, Endpoin
       const endpoint = yield* Endpoint
       const router = yield* Router
       const config = { ...Settings.defaults, ...options.config }
-      if (config.maxMessageBytes < Limits.minMessageBytes) {
-        return yield* Effect.die(new RangeError(`gossip: maxMessageBytes is below ${Limits.minMessageBytes}`))
+      const { maxMessageBytes: bytes } = config
+      if (!(bytes >= Limits.minMessageBytes && bytes <= Limits.maxMessageBytes)) {
+        const range = `${Limits.minMessageBytes} to ${Limits.maxMessageBytes}`
+        return yield* Effect.die(new RangeError(`gossip: maxMessageBytes is ${bytes}, and has to be ${range}`))
       }
-      const driver = new Driver({ endpoint, book: yield* AddressBook, config, alpn: options.alpn ?? alpn })
+      const services = yield* Effect.context<never>()
+      const driver = new Driver({
+        endpoint,
+        book: yield* AddressBook,
+        config,
+        alpn: options.alpn ?? alpn,
+        log: (warning) => void Effect.runForkWith(services)(warning)
+      })
       const publishAddrs = options.publishAddrs ?? true
       const core = driver.core(publishAddrs ? AddrInfo.encode(endpoint.addr(), config) : undefined)
       const actor = yield* Actor.make({
@@ -152,7 +172,12 @@ export const layer = (options: Options = {}): Layer.Layer<Gossip, never, Endpoin
           Effect.ignore(actor.tell({ _tag: "DataChanged", data: AddrInfo.encode(addr, config) }))
         yield* Effect.forkScoped(Stream.runForEach(endpoint.addrChanges, changed))
       }
-      // another service at the same ALPN is a mistake in the composition of the program
+      yield* Effect.forkScoped(
+        Effect.andThen(
+          Effect.exit(actor.join),
+          Effect.sync(() => driver.ended())
+        )
+      )
       yield* Effect.orDie(router.handle([driver.alpn], (connection) => driver.links.welcome(actor, connection)))
       // before the Router gives our connections up
       yield* Effect.addFinalizer(() => service.shutdown)
@@ -172,7 +197,10 @@ const { broadcast, maxMessageBytes, membership } = Settings.defaults
 export const config: Config.Config<Options> = Config.all({
   activeViewCapacity: atLeast(1, "ACTIVE_VIEW").pipe(Config.withDefault(membership.activeViewCapacity)),
   passiveViewCapacity: atLeast(1, "PASSIVE_VIEW").pipe(Config.withDefault(membership.passiveViewCapacity)),
-  maxMessageBytes: atLeast(Limits.minMessageBytes, "MAX_MESSAGE_BYTES").pipe(Config.withDefault(maxMessageBytes)),
+  maxMessageBytes: Config.schema(
+    Schema.Int.check(Schema.isBetween({ minimum: Limits.minMessageBytes, maximum: Limits.maxMessageBytes })),
+    "MAX_MESSAGE_BYTES"
+  ).pipe(Config.withDefault(maxMessageBytes)),
   publishAddrs: Config.Boolean("PUBLISH_ADDRS").pipe(Config.withDefault(true))
 }).pipe(
   Config.nested("GOSSIP"),
@@ -194,7 +222,7 @@ class Driver {
   readonly #book: typeof AddressBook.Service
   readonly #config: Settings.Config
   readonly #faults = faults()
-  readonly #swarms = new Swarms(this.#faults)
+  readonly #swarms: Swarms
   #state: GossipCore.State | undefined
   #next = 0
 
@@ -203,11 +231,17 @@ class Driver {
     readonly book: typeof AddressBook.Service
     readonly config: Settings.Config
     readonly alpn: string
+    readonly log: (warning: Effect.Effect<void>) => void
   }) {
     this.alpn = options.alpn
     this.#endpoint = options.endpoint
     this.#book = options.book
     this.#config = options.config
+    this.#swarms = new Swarms(this.#faults, (topic, error) => {
+      // a peer decides how often it is asked
+      if (this.#faults.rulesFailed > 1) return
+      options.log(Effect.logWarning(`gossip: a rule of topic ${fmtShort(topic)} threw, which is taken for a no`, error))
+    })
     const { maxMessageBytes } = options.config
     this.links = new Links({ ...options, maxMessageBytes, faults: this.#faults })
   }
@@ -222,6 +256,12 @@ class Driver {
     })
     // read by `inspect`, and by nobody else
     return { ...core, initial: (seed) => (this.#state = core.initial(seed)) }
+  }
+
+  /** The actor is gone, and nobody would tell. */
+  ended(): void {
+    this.#swarms.end()
+    this.links.closeAll()
   }
 
   service(actor: Actor.Actor<CoreEvent>): Service {
@@ -269,16 +309,20 @@ class Driver {
           })
       )
       const peers = this.#meet(bootstrap)
-      yield* Effect.mapError(
-        actor.ask<void, GossipCore.SubscribeRefusal>((replyTo) => ({
+      yield* actor
+        .ask<void, GossipCore.SubscribeRefusal>((replyTo) => ({
           _tag: "Subscribe",
           replyTo,
           subscriber: number,
           topic,
           peers
-        })),
-        (refusal) => new SubscribeError({ topic: fmtShort(topic), reason: subscribeReason(refusal) })
-      )
+        }))
+        .pipe(
+          Effect.mapError((refusal) => {
+            this.#swarms.exit(topic, number, subscriber) // its rules do not count, though its Scope may stay open
+            return new SubscribeError({ topic: fmtShort(topic), reason: subscribeReason(refusal) })
+          })
+        )
       return this.#topic(actor, topic, subscriber)
     })
   }

@@ -57,6 +57,7 @@ export interface Inspection {
   readonly timers: number
 }
 
+/** What there is now; a copy, which stays as it is. */
 export const inspect = ({ peers, timers, topics }: State): Inspection => {
   let waitingMessages = 0
   for (const { waiting } of peers.peers.values()) waitingMessages += waiting.length
@@ -159,9 +160,7 @@ const drive = (state: State, input: Topics.Input<EndpointId>, now: number, out: 
   for (const output of outputs) {
     switch (output._tag) {
       case "SendMessage":
-        if (!Peering.send(state.peers, output.peer, output.topic, output.message, now, out)) {
-          Topics.handle(state.topics, { _tag: "PeerDisconnected", peer: output.peer }, now, outputs)
-        }
+        send(state, output, now, out, outputs)
         break
       case "EmitEvent":
         emit(state, output.topic, output.event, now, out)
@@ -182,6 +181,22 @@ const drive = (state: State, input: Topics.Input<EndpointId>, now: number, out: 
         break // `received` and `subscribe` see to them
     }
   }
+}
+
+/** What follows for the topics when that cannot be is appended to `outputs`. */
+const send = (
+  state: State,
+  { message, peer, topic }: Extract<Topics.Output<EndpointId>, { readonly _tag: "SendMessage" }>,
+  now: number,
+  out: Out,
+  outputs: Array<Topics.Output<EndpointId>>
+): void => {
+  const given = state.joined.get(topic)?.sought.has(peer) ?? false
+  const sent = Peering.send(state.peers, peer, topic, message, given, now, out)
+  if (sent === "accepted") return
+  // of whom there was no room for no other topic waits
+  const input = { _tag: "PeerDisconnected", peer, topic: sent === "refused" ? topic : undefined } as const
+  Topics.handle(state.topics, input, now, outputs)
 }
 
 const lost = (state: State, loss: Peers.Loss, now: number, out: Out): void => {
@@ -245,6 +260,7 @@ const subscribe = (
     if (state.joined.size >= Limits.topics) return refuse({ _tag: "TooManyTopics" })
     joined = { topic, subscribers: new Set(), neighbors: new Set(), sought: new Set(), seeks: 0 }
     state.joined.set(topic, joined)
+    for (const { refused } of state.peers.byConnection.values()) refused.delete(topic)
   }
   if (joined.subscribers.size >= Limits.subscribersPerTopic) return refuse({ _tag: "TooManySubscribers" })
   joined.subscribers.add(subscriber)
@@ -262,6 +278,7 @@ const unsubscribe = (state: State, topic: TopicId, subscriber: number, now: numb
 const quit = (state: State, { neighbors, topic }: Joined, now: number, out: Out): void => {
   drive(state, { _tag: "Quit", topic }, now, out)
   state.joined.delete(topic)
+  for (const { heard } of state.peers.byConnection.values()) heard.delete(topic)
   for (const peer of neighbors) {
     Peering.neighborDown(state.peers, peer, topic, now, out)
     Peering.release(state.peers, peer, now, out)

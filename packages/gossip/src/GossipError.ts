@@ -12,7 +12,7 @@ export class TooManySubscribers extends Schema.TaggedError<TooManySubscribers>()
   limit: Schema.Int
 }) {
   override get message(): string {
-    return `the topic has ${this.limit} subscribers already`
+    return `the topic has ${this.limit} subscribers: end one first, or let several readers share one subscription`
   }
 }
 /** The service was shut down, or the subscription's Scope has closed. */

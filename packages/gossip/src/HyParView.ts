@@ -9,12 +9,12 @@
 import type { Rng } from "@effect-live/actor/Rng"
 import type * as Config from "./Config.ts"
 import * as Former from "./internal/Former.ts"
+import { mayForwardJoin, mayIntroduce } from "./internal/introductions.ts"
 import {
   addActive,
   addNodes,
   addPassive,
   answer,
-  awaitAnswer,
   disconnect,
   endedAlive,
   forget,
@@ -27,6 +27,7 @@ import {
   trimFormer,
   maxNodes,
   needed,
+  onRequestTimeout,
   refill,
   refuse,
   release,
@@ -60,15 +61,27 @@ export type Timer<P extends PeerId> = Extract<
   { readonly _tag: "DoShuffle" | "PendingNeighborRequest" | "ProbeFormer" }
 >
 
+/** What was held back so far, as plain numbers that only grow. */
+export interface Stats {
+  /** Joins not forwarded: `Limits.forwardJoinMs`, `Limits.forwardedJoinsPerTopic`. */
+  joinsNotForwarded: number
+  /** Nodes named by others that were not answered or asked: `Limits.introductionsPerTopic`. */
+  introductionsRefused: number
+}
+
 /** Whether a peer may become a neighbor. Who may not is told so, hears of nobody, and nobody hears of it from us. */
 export type Admit<P extends PeerId> = (peer: P) => boolean
 
+/** What the membership of one topic begins with. */
 export interface Options<P extends PeerId> {
+  /** Ourselves: never a neighbor, never a candidate. */
   readonly self: P
   readonly config: Config.Membership
   /** Bounds what a Shuffle carries (section 2.8). */
   readonly maxMessageBytes: number
+  /** All chance of the membership: one seed and the same inputs give the same outputs. */
   readonly rng: Rng
+  /** What we publish about ourselves. */
   readonly data?: Message.PeerData | undefined
   readonly admit?: Admit<P> | undefined
 }
@@ -99,6 +112,10 @@ export interface State<P extends PeerId> {
   readonly aliveDisconnect: Map<P, Ended>
   /** Peers that have said nothing since we wrote to them, and get some more time. */
   readonly silent: Set<P>
+  /** When a Join was last forwarded, of peers of which that was lately; oldest first. */
+  readonly joined: Map<P, number>
+  /** When we last wrote to nodes that we only heard of, oldest first. */
+  readonly introducedAt: Array<number>
   /** How many peers in a row had no room for us, and when the last one said so. */
   refusals: number
   refusedAt: number
@@ -108,8 +125,10 @@ export interface State<P extends PeerId> {
   /** Milliseconds that passed as far as the clock is believed, see `advance`. */
   time: number
   lastNow: number | undefined
+  readonly stats: Stats
 }
 
+/** A membership without neighbors, which does nothing before its first input. */
 export const make = <P extends PeerId>(options: Options<P>): State<P> => ({
   self: options.self,
   config: options.config,
@@ -122,13 +141,16 @@ export const make = <P extends PeerId>(options: Options<P>): State<P> => ({
   peerData: new Map(),
   aliveDisconnect: new Map(),
   silent: new Set(),
+  joined: new Map(),
+  introducedAt: [],
   refusals: 0,
   refusedAt: 0,
   former: Former.make(),
   myData: Nodes.usableData(options.data, options.maxMessageBytes),
   shuffleScheduled: false,
   time: 0,
-  lastNow: undefined
+  lastNow: undefined,
+  stats: { joinsNotForwarded: 0, introductionsRefused: 0 }
 })
 
 /** Handles one input; what is to be done is appended to `out`, in the order of the specification. `now` in milliseconds. */
@@ -249,21 +271,6 @@ const shuffle = <P extends PeerId>(state: State<P>, out: Out<P>): void => {
   sendShuffle(state, target, self, infos(state, ids), config.shuffleRandomWalkLength, out)
 }
 
-/**
- * A request was not answered. It has failed after `neighborRequestTimeoutMs`; but the way may be slow, so that the connection is given
- * up only after `Limits.answerMs` more, when this timer comes a second time.
- */
-const onRequestTimeout = <P extends PeerId>(state: State<P>, peer: P, out: Out<P>): void => {
-  if (state.active.includes(peer)) return
-  if (!state.pending.delete(peer)) {
-    if (state.silent.delete(peer)) out.push({ _tag: "DisconnectPeer", peer })
-    return
-  }
-  removePassive(state, peer)
-  awaitAnswer(state, peer, out)
-  refill(state, wanted(state.config), undefined, out)
-}
-
 /** Looks for who was lost (section 7.3): one at a time, and for all bootstrap peers as long as there is no neighbor. */
 const probe = <P extends PeerId>(state: State<P>, out: Out<P>): void => {
   const { active, former } = state
@@ -310,6 +317,7 @@ const onJoin = <P extends PeerId>(state: State<P>, from: P, data: Message.PeerDa
   addActive(state, from, data, "High", out)
   // Always, whatever was sent before: who joins may have just been started again (section 7.1, 8).
   sendNeighbor(state, from, "High", out)
+  if (!mayForwardJoin(state, from)) return
   const peer: Message.PeerInfo<P> = { id: from, data: Nodes.usableData(data, state.maxMessageBytes) }
   const message: Message.Membership<P> = { _tag: "ForwardJoin", peer, ttl: state.config.activeRandomWalkLength }
   for (const other of state.active) if (other !== from) out.push({ _tag: "SendMessage", peer: other, message })
@@ -330,7 +338,8 @@ const onForwardJoin = <P extends PeerId>(
     return answer(state, peer.id, "High", out)
   }
   if (ttl === 0 || active.length <= 1) {
-    if (requests(state) >= Limits.neighborRequestsPerTopic) return addPassive(state, peer.id, peer.data, out)
+    if (requests(state) >= Limits.neighborRequestsPerTopic || !(state.pending.has(peer.id) || mayIntroduce(state)))
+      return addPassive(state, peer.id, peer.data, out)
     remember(state, peer.id, peer.data, out)
     return request(state, peer.id, "High", out)
   }
@@ -360,6 +369,7 @@ const onShuffle = <P extends PeerId>(
     return
   }
   addNodes(state, nodes, out)
+  if (origin !== from && !active.includes(origin) && !mayIntroduce(state)) return
   sendShuffleReply(state, origin, nodes.length, out)
   if (origin !== from) release(state, origin, out)
 }

@@ -3,6 +3,9 @@
 /** The least that `maxMessageBytes` may be, in bytes. */
 export const minMessageBytes = 512
 
+/** The most that it may be, in bytes: several have to fit the queue of a connection (`queuedPayloadBytes`). */
+export const maxMessageBytes = 1024 * 1024
+
 /** Hops of a content are counted so far and no further: the largest round of the wire (section 4.3). */
 export const maxRound = 65_535
 
@@ -125,8 +128,14 @@ export const pressureBytes = 1024 * 1024
 /** How long it may do so, in milliseconds. Then it is slow, and nobody waits for it until that half is sent. */
 export const pressureMs = 1_000
 
+/** Nor does anybody wait for one that was slow for so long from then on, in milliseconds, however often it catches up. */
+export const slowMs = 30_000
+
 /** All else that waits to be sent to one peer, in messages. One more closes the connection: the peer takes nothing. */
 export const queuedControls = 4_096
+
+/** Grafts of one peer that wait until it has taken what it was sent. One more is dropped and counted. */
+export const waitingGrafts = 16_384
 
 /** Bytes that are written at once. */
 export const writeBytes = 65_536
@@ -187,3 +196,30 @@ export const endedLinksPerTopic = 256
 
 /** Milliseconds for which a peer that was asked may still answer, on a slow way, before its connection is given up. */
 export const answerMs = 10_000
+
+/** How often the Join of one peer is forwarded to the neighbors of a topic: once in so many milliseconds, however often it comes. */
+export const forwardJoinMs = 500
+
+/** Peers whose Joins a topic forwards in that time. The Join of one more is answered, but not forwarded. */
+export const forwardedJoinsPerTopic = 4_096
+
+/**
+ * Nodes that a topic writes to in `introductionMs` because others named them: origins of Shuffles that it answers, and newcomers of
+ * ForwardJoins. A Shuffle beyond is not answered, a newcomer goes to the passive view; both are counted.
+ */
+export const introductionsPerTopic = 256
+
+/** How long one of them counts, in milliseconds, whether it could be reached or not: no less than `dialTimeoutMs`. */
+export const introductionMs = 10_000
+
+/** Peers that are dialed at the same time. Further ones that the application gave wait for their turn. */
+export const dials = 256
+
+/** Of these, peers that we only heard of from others. Further ones are taken for not reachable. */
+export const strangerDials = 128
+
+/** Of `peers`, kept for those who connect to us and those that the application gave. */
+export const keptPeers = 1_024
+
+/** Nodes of a Shuffle or ShuffleReply that are read. Further ones are skipped. */
+export const shuffleNodes = 16

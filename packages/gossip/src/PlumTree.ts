@@ -4,7 +4,7 @@
  *
  * What differs from the Rust peers never changes the wire and stands in section 7.1: eager and lazy hold neighbors only (15), content
  * for neighbors goes to all of them and is never pruned (13), known content is not sent again (14), the links of a few trees and the last
- * eager link are kept (16), everything is bounded and counted (19), rounds saturate (20).
+ * eager link are kept (16), everything is bounded and counted (19), rounds saturate (20), no frame is too large (3).
  */
 import type * as Config from "./Config.ts"
 import * as Contents from "./internal/Contents.ts"
@@ -61,12 +61,20 @@ export interface Stats {
   graftsDropped: number
   /** Grafts not answered: `Limits.graftedContentsPerPeer`. */
   graftsIgnored: number
+  /** Contents not sent because their number of hops leaves no room for them in a frame (section 2.8). They are delivered. */
+  tooFar: number
+  /** Entries of IHaves whose neighbor was gone before they were sent. */
+  advertisementsLost: number
+  /** Advertised contents that nobody sent who had them. They may come yet, or be advertised again. */
+  contentsMissed: number
 }
 
+/** What the broadcast of one topic begins with. */
 export interface Options<P extends PeerId> {
+  /** Ourselves: never a neighbor. */
   readonly self: P
   readonly config: Config.Broadcast
-  /** Bounds the entries of an IHave (section 2.8). */
+  /** Bounds the entries of an IHave, and how far contents go that nearly fill a frame (section 2.8). */
   readonly maxMessageBytes: number
   /** Contents of peers that are not neighbors are only taken from these. */
   readonly admit?: ((peer: P) => boolean) | undefined
@@ -80,6 +88,7 @@ export interface State<P extends PeerId> {
   readonly config: Config.Broadcast
   readonly admit: ((peer: P) => boolean) | undefined
   readonly validate: Validate<P> | undefined
+  readonly maxMessageBytes: number
   /** Entries of an IHave at most. */
   readonly maxIHaves: number
   readonly eager: Array<P>
@@ -99,11 +108,13 @@ export interface State<P extends PeerId> {
 /** Entries that an IHave may have (section 2.8). */
 export const maxIHaves = (maxMessageBytes: number): number => Math.floor((maxMessageBytes - 33 - 3) / 35)
 
+/** A broadcast without neighbors, which does nothing before its first input. */
 export const make = <P extends PeerId>(options: Options<P>): State<P> => ({
   self: options.self,
   config: options.config,
   admit: options.admit,
   validate: options.validate,
+  maxMessageBytes: options.maxMessageBytes,
   maxIHaves: maxIHaves(options.maxMessageBytes),
   eager: [],
   lazy: [],
@@ -130,7 +141,10 @@ export const make = <P extends PeerId>(options: Options<P>): State<P> => ({
     contentsEvicted: 0,
     advertisementsDropped: 0,
     graftsDropped: 0,
-    graftsIgnored: 0
+    graftsIgnored: 0,
+    tooFar: 0,
+    advertisementsLost: 0,
+    contentsMissed: 0
   }
 })
 
@@ -258,7 +272,10 @@ const onGossip = <P extends PeerId>(
   out.push({ _tag: "EmitEvent", event: { _tag: "Received", id, content, deliveredFrom: from, scope } })
 }
 
-/** Keeps a content to answer Grafts, sends it over the eager links and advertises it over the lazy ones, but not to those who have it. */
+/**
+ * Keeps a content to answer Grafts, sends it over the eager links and advertises it over the lazy ones, but not to those who have it. One
+ * more hop may make its frame too large for them (section 2.8): then it goes no further, neither now nor as the answer to a Graft.
+ */
 const forward = <P extends PeerId>(
   state: State<P>,
   id: Message.MessageId,
@@ -268,6 +285,10 @@ const forward = <P extends PeerId>(
   missing: Missing.Missing<P> | undefined,
   out: Array<Topic.Output<P>>
 ): void => {
+  if (Contents.bodyBytes(content, round) >= state.maxMessageBytes) {
+    state.stats.tooFar++
+    return
+  }
   const message: Message.Gossip = { _tag: "Gossip", id, content, scope: { _tag: "Swarm", round } }
   const expiresAtMs = state.timeMs + state.config.messageCacheRetentionMs
   state.stats.contentsEvicted += Contents.keep(state.contents, message, expiresAtMs)

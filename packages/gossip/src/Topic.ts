@@ -56,6 +56,7 @@ export type Output<P extends PeerId> =
   /** What a peer published about itself: when that is new, and before it is dialed to become a neighbor. */
   | { readonly _tag: "PeerData"; readonly peer: P; readonly data: Message.PeerData }
 
+/** What a topic begins with. */
 export interface Options<P extends PeerId> {
   readonly self: P
   readonly config: Config.Config
@@ -63,7 +64,9 @@ export interface Options<P extends PeerId> {
   readonly rng: Rng
   /** What we publish about ourselves. */
   readonly data?: Message.PeerData | undefined
+  /** Who may become a neighbor, and whose contents are taken; without it everybody. */
   readonly admit?: HyParView.Admit<P> | undefined
+  /** Which contents are delivered and forwarded; without it all. */
   readonly validate?: PlumTree.Validate<P> | undefined
 }
 
@@ -73,6 +76,7 @@ export interface State<P extends PeerId> {
   readonly broadcast: PlumTree.State<P>
 }
 
+/** A topic without neighbors, which does nothing before its first input. */
 export const make = <P extends PeerId>({ self, config, rng, data, admit, validate }: Options<P>): State<P> => ({
   membership: HyParView.make({
     self,

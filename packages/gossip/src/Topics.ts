@@ -4,6 +4,7 @@
  */
 import * as Rng from "@effect-live/actor/Rng"
 import type * as Config from "./Config.ts"
+import type * as HyParView from "./HyParView.ts"
 import * as Limits from "./Limits.ts"
 import type * as Message from "./Message.ts"
 import type { PeerId } from "./PeerId.ts"
@@ -35,7 +36,8 @@ export type Input<P extends PeerId> =
       readonly incarnation: number
       readonly timer: Topic.Timer<P>
     }
-  | { readonly _tag: "PeerDisconnected"; readonly peer: P }
+  /** It cannot be reached: all topics hear of it, or only the one that wanted to. */
+  | { readonly _tag: "PeerDisconnected"; readonly peer: P; readonly topic?: TopicId | undefined }
   | { readonly _tag: "UpdatePeerData"; readonly data: Message.PeerData }
 
 export type Output<P extends PeerId> =
@@ -83,9 +85,11 @@ interface Entry<P extends PeerId> {
   readonly peers: Set<P>
 }
 
+/** What all topics of one peer have in common. */
 export interface Options<P extends PeerId> {
   readonly self: P
   readonly config: Config.Config
+  /** All chance of all topics; each has its own, drawn from the seed by its id and how often a topic was joined before. */
   readonly seed: number
   /** What we publish about ourselves. */
   readonly data?: Message.PeerData | undefined
@@ -106,6 +110,7 @@ export interface State<P extends PeerId> {
   readonly scratch: Array<Topic.Output<P>>
 }
 
+/** A peer that has joined no topic. */
 export const make = <P extends PeerId>(options: Options<P>): State<P> => ({
   options,
   data: options.data,
@@ -179,6 +184,12 @@ export const handle = <P extends PeerId>(
       return
     }
     case "PeerDisconnected": {
+      if (input.topic !== undefined) {
+        const entry = state.topics.get(input.topic)
+        if (entry === undefined) return
+        release(state, entry, input.peer, out)
+        return step(state, entry, input, now, out)
+      }
       state.uses.delete(input.peer)
       for (const entry of state.topics.values()) entry.peers.delete(input.peer)
       for (const entry of state.topics.values()) step(state, entry, input, now, out)
@@ -301,7 +312,7 @@ export interface Gauges {
   readonly cached: number
   readonly cachedBytes: number
   readonly missing: number
-  readonly stats: Readonly<PlumTree.Stats>
+  readonly stats: Readonly<PlumTree.Stats & HyParView.Stats>
 }
 
 /** One row for every topic that is joined. */
@@ -322,7 +333,7 @@ export const gauges = <P extends PeerId>(state: State<P>): ReadonlyArray<Gauges>
       cached: broadcast.contents.cache.size,
       cachedBytes: broadcast.contents.cacheBytes,
       missing: broadcast.missing.size,
-      stats: { ...stats }
+      stats: { ...stats, ...membership.stats }
     })
   }
   return rows

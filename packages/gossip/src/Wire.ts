@@ -11,6 +11,7 @@ import type { DecodeError } from "@effect-live/wire/DecodeError"
 import type { Result } from "effect"
 import * as hash from "./internal/hash.ts"
 import * as membership from "./internal/membershipCodec.ts"
+import { varintBytes } from "./internal/varint.ts"
 import type * as Message from "./Message.ts"
 import { TopicId } from "./TopicId.ts"
 
@@ -29,7 +30,7 @@ export const encode = (message: Message.Message<EndpointId>): Uint8Array =>
 
 /**
  * The message of a body (section 2.5). Contents and peer data are copies. Bytes behind the message are ignored, as the Rust peers
- * do. That the id of a Gossip is the one of its content is not checked, nor whether numbers make sense. Errors: what the reader
+ * do, and so are nodes of a Shuffle or ShuffleReply behind the first `Limits.shuffleNodes`. That the id of a Gossip is the one of its content is not checked, nor whether numbers make sense. Errors: what the reader
  * refused, with its offset; the stream cannot be read further.
  */
 export const decode = (body: Uint8Array): Result.Result<Message.Message<EndpointId>, DecodeError> =>
@@ -257,10 +258,6 @@ const readScope = (reader: Reader): Message.Scope => {
       return reader.fail("0 or 1 for the swarm or neighbors", start)
   }
 }
-
-/** Bytes of a postcard varint. */
-const varintBytes = (value: number): number =>
-  value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x20_0000 ? 3 : value < 0x1000_0000 ? 4 : 5
 
 const dataBytes = (data: Message.PeerData | undefined): number =>
   data === undefined ? 1 : 1 + varintBytes(data.length) + data.length

@@ -1,8 +1,9 @@
 import { run, SimNetwork } from "@effect-live/endpoint/testing/SimNetwork"
 import * as Simulation from "@effect-live/sim/Simulation"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Scope, Stream } from "effect"
-import type * as Gossip from "../src/Gossip.ts"
+import { ConfigProvider, Effect, Exit, Fiber, Scope, Stream } from "effect"
+import * as Config from "../src/Config.ts"
+import * as Gossip from "../src/Gossip.ts"
 import * as Limits from "../src/Limits.ts"
 import { bytes, join, start, swarmOf, topicOf } from "./support/services.ts"
 
@@ -258,7 +259,80 @@ describe("a topic", () => {
   )
 })
 
+describe("a rule of a subscriber that throws", () => {
+  it.effect("is a no, counted, and everything else goes on", () =>
+    run(
+      Effect.gen(function* () {
+        const [a, b] = [yield* start("a"), yield* start("b")]
+        const validate = (content: Uint8Array): boolean => {
+          if (content.length === 4) throw new Error("boom")
+          return true
+        }
+        const ada = yield* join(a, topic, [], { validate })
+        const bob = yield* join(b, topic, [a.addr])
+        yield* Effect.all([ada.topic.joined, bob.topic.joined])
+        yield* bob.topic.broadcast(bytes("boom"))
+        yield* bob.topic.broadcast(bytes("fine"))
+        yield* bob.topic.broadcast(bytes("good day"))
+        yield* until(() => ada.got.length === 1)
+        assert.deepStrictEqual(ada.got, ["good day"])
+        assert.strictEqual(a.gossip.inspect().faults.rulesFailed, 2)
+      }),
+      { seed: 17 }
+    )
+  )
+})
+
 describe("the service", () => {
+  it.effect("that crashes ends all subscriptions and connections, so that nobody waits for ever", () =>
+    run(
+      Effect.gen(function* () {
+        let broken = false
+        const broadcast: Config.Broadcast = {
+          ...Config.broadcast,
+          get messageCacheRetentionMs() {
+            if (broken) throw new Error("a defect in the core")
+            return Config.broadcast.messageCacheRetentionMs
+          }
+        }
+        const [a, b] = [yield* start("a", { config: { broadcast } }), yield* start("b")]
+        const [ada, bob] = [yield* join(a, topic), yield* join(b, topic, [a.addr])]
+        const other = yield* a.gossip.subscribe(topicOf(2))
+        yield* Effect.all([ada.topic.joined, bob.topic.joined])
+        const events = yield* Effect.forkScoped(Stream.runDrain(other.events))
+        const joined = yield* Effect.forkScoped(Effect.flip(other.joined))
+        broken = true
+        assert.strictEqual(reasonOf(yield* Effect.flip(ada.topic.broadcast(bytes("x")))), "Stopped")
+        yield* Fiber.join(events)
+        assert.strictEqual((yield* Fiber.join(joined))._tag, "Stopped")
+        assert.deepStrictEqual(ada.topic.neighbors(), [])
+        yield* until(() => bob.topic.neighbors().length === 0 && a.gossip.inspect().connections === 0)
+      }),
+      { seed: 18 }
+    )
+  )
+
+  it.effect("takes no maxMessageBytes for which there is no room", () =>
+    run(
+      Effect.gen(function* () {
+        const settings = (maxMessageBytes: number) => ({ config: { ...Config.defaults, maxMessageBytes } })
+        for (const bytes of [Limits.minMessageBytes - 1, Limits.maxMessageBytes + 1, Number.NaN]) {
+          const exit = yield* Effect.exit(start("a", settings(bytes)))
+          assert.include(Exit.isFailure(exit) ? String(exit.cause) : "", `maxMessageBytes is ${bytes}`)
+        }
+        const env = ConfigProvider.fromUnknown({ GOSSIP: { MAX_MESSAGE_BYTES: `${Limits.maxMessageBytes + 1}` } })
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(Gossip.config.parse(env))))
+        const largest = settings(Limits.maxMessageBytes)
+        const [a, b] = [yield* start("b", largest), yield* start("c", largest)]
+        const [ada, bob] = [yield* join(a, topic), yield* join(b, topic, [a.addr])]
+        yield* Effect.all([ada.topic.joined, bob.topic.joined])
+        yield* ada.topic.broadcast(new Uint8Array(a.gossip.maxContentBytes))
+        yield* until(() => bob.got.length === 1)
+      }),
+      { seed: 19 }
+    )
+  )
+
   it.effect("learns addresses from peers, and gives its own away only if it may", () =>
     run(
       Effect.gen(function* () {
@@ -342,6 +416,13 @@ describe("the service", () => {
         const subscribe = a.gossip.subscribe(topic)
         for (let n = 0; n < Limits.subscribersPerTopic; n++) yield* Scope.provide(subscribe, scope)
         assert.strictEqual(reasonOf(yield* Effect.flip(Effect.scoped(subscribe))), "TooManySubscribers")
+        // the rules of one who was refused do not count, however long its Scope stays open
+        const refusing = a.gossip.subscribe(topic, [], { admit: () => false })
+        assert.include((yield* Effect.flip(refusing)).message, "end one first")
+        const b = yield* start("b")
+        const bob = yield* join(b, topic, [a.addr])
+        yield* bob.topic.joined
+        yield* bob.leave
         yield* Scope.close(scope, Exit.void)
         yield* Effect.scoped(subscribe)
         yield* Effect.sleep(1)

@@ -5,97 +5,14 @@ import { run } from "@effect-live/endpoint/testing/SimNetwork"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Result } from "effect"
 import * as Config from "../src/Config.ts"
-import { core, type Event, inspect, type Output, type State } from "../src/GossipCore.ts"
+import { core, type Event, inspect } from "../src/GossipCore.ts"
 import * as Limits from "../src/Limits.ts"
 import type * as Message from "../src/Message.ts"
-import type { TopicId } from "../src/TopicId.ts"
 import { content, joining, neighbor } from "./support/raw.ts"
+import { idOf, Rig, self, topic, words } from "./support/rig.ts"
 import { bytes, join, start, topicOf } from "./support/services.ts"
 
-/** Ids in the order of their numbers: cores only compare them, so these need not be keys. */
-const idOf = (n: number): EndpointId => n.toString(16).padStart(64, "0") as EndpointId
-const self = idOf(1)
 const [peer, other] = [idOf(2), idOf(3)]
-const topic = topicOf(1)
-
-/** A core with a clock and timers, and what it put out last. */
-class Rig {
-  readonly core = core({
-    self,
-    config: Config.defaults,
-    data: undefined,
-    admit: () => true,
-    validate: () => true
-  })
-  readonly state: State = this.core.initial(7)
-  readonly timers = new Map<string, { readonly at: number; readonly event: Event }>()
-  readonly replies: Array<Exit.Exit<unknown, unknown>> = []
-  #asks = 0
-  now = 0
-
-  /** The outputs of one event, without those for the kit. */
-  step(event: Event): ReadonlyArray<Output> {
-    const outputs: Array<Output> = []
-    for (const output of this.core.step(this.state, event, this.now)) {
-      if (output._tag === "Actor.SetTimer") this.timers.set(output.key, output)
-      else if (output._tag === "Actor.ClearTimer") this.timers.delete(output.key)
-      else if (output._tag === "Actor.Reply") this.replies.push(output.exit)
-      else if (output._tag !== "Actor.Stop") outputs.push(output)
-    }
-    return outputs
-  }
-
-  /** Lets time pass; what came of it. */
-  pass(ms: number): ReadonlyArray<Output> {
-    const outputs: Array<Output> = []
-    const untilMs = this.now + ms
-    for (;;) {
-      const next = [...this.timers].toSorted(([, a], [, b]) => a.at - b.at)[0]
-      if (next === undefined || next[1].at > untilMs) break
-      this.timers.delete(next[0])
-      this.now = Math.max(this.now, next[1].at)
-      outputs.push(...this.step(next[1].event))
-    }
-    this.now = untilMs
-    return outputs
-  }
-
-  subscribe(peers: ReadonlyArray<EndpointId>, to: TopicId = topic): ReadonlyArray<Output> {
-    return this.step({ _tag: "Subscribe", replyTo: this.#asks++, subscriber: this.#asks, topic: to, peers })
-  }
-
-  incoming(connection: number, id: EndpointId): ReadonlyArray<Output> {
-    return this.step({ _tag: "Incoming", replyTo: this.#asks++, connection, id })
-  }
-
-  receive(connection: number, ...messages: ReadonlyArray<Message.Message<EndpointId>>): ReadonlyArray<Output> {
-    return messages.flatMap((message) => this.step({ _tag: "Received", connection, topic, message }))
-  }
-
-  broadcast(text: string): ReadonlyArray<Output> {
-    const { content: payload, id } = content(text)
-    return this.step({ _tag: "Broadcast", replyTo: this.#asks++, topic, id, content: payload, scope: "Swarm" })
-  }
-}
-
-/** Short words for outputs. */
-const words = (outputs: ReadonlyArray<Output>): ReadonlyArray<string> =>
-  outputs.map((output) => {
-    switch (output._tag) {
-      case "Dial":
-        return `dial ${Number(output.peer)}`
-      case "Send":
-        return `send ${output.connection} ${output.message._tag}`
-      case "CloseConnection":
-        return `close ${output.connection} ${output.code}`
-      case "Rest":
-        return `rest ${output.connection}`
-      case "Emit":
-        return output.event._tag
-      default:
-        return output._tag
-    }
-  })
 
 describe("the core of the service", () => {
   it("dials a peer once, however much waits for it, and sends that in order", () => {
@@ -254,6 +171,70 @@ describe("the core of the service", () => {
       downs.flatMap((output) => (output._tag === "Emit" ? [output.topic, output.event._tag] : [])),
       [topic, "NeighborDown"]
     )
+  })
+
+  it("keeps nothing about a topic that was left on its connections: `heard` does not grow, nor does `refused` outlast a Subscribe", () => {
+    const rig = new Rig()
+    rig.subscribe([])
+    rig.incoming(1, peer)
+    rig.receive(1, joining)
+    for (let n = 0; n < 100; n++) {
+      const each = topicOf(1_000 + n)
+      rig.step({ _tag: "Received", connection: 1, topic: each, message: neighbor })
+      rig.subscribe([], each)
+      rig.step({ _tag: "Received", connection: 1, topic: each, message: joining })
+      for (const subscriber of rig.state.joined.get(each)?.subscribers ?? []) {
+        rig.step({ _tag: "Unsubscribe", subscriber, topic: each })
+      }
+    }
+    const [link] = rig.state.peers.byConnection.values()
+    assert.deepStrictEqual([link?.heard.size, link?.refused.size, rig.state.joined.size], [1, 0, 1])
+  })
+
+  it("does not rest while a topic awaits an answer: an asked peer may answer for answerMs", () => {
+    const rig = new Rig()
+    rig.subscribe([])
+    rig.incoming(1, peer)
+    const asked = words(rig.receive(1, { _tag: "ForwardJoin", peer: { id: other, data: undefined }, ttl: 0 }))
+    assert.include(asked, "dial 3")
+    rig.step({ _tag: "Dialed", dial: 0, connection: 2 })
+    assert.notInclude(words(rig.pass(Limits.answerMs - 1)), "rest 2")
+    assert.include(words(rig.pass(Limits.answerMs)), "rest 2")
+  })
+
+  it("treats a connection that was closed with a newer one beside it as lost if anything was queued", () => {
+    for (const arrived of [false, true]) {
+      const rig = new Rig()
+      rig.subscribe([])
+      rig.incoming(1, peer)
+      rig.receive(1, joining)
+      const [rested] = rig.incoming(2, peer)
+      if (rested?._tag !== "Rest") return assert.fail("it does not rest")
+      if (arrived) rig.step({ _tag: "Rested", connection: 1, rest: rested.rest })
+      const told = words(rig.step({ _tag: "ConnectionClosed", connection: 1, how: "closed" }))
+      assert.strictEqual(told.includes("NeighborDown"), !arrived)
+    }
+  })
+
+  it("gives a peer that accepts and closes at once its back-off, until its first message", () => {
+    const rig = new Rig()
+    rig.subscribe([peer])
+    const pauses: Array<number> = []
+    for (let attempt = 0; attempt < 8; attempt++) {
+      const { byDial } = rig.state.peers
+      const [dial] = byDial.keys()
+      if (dial === undefined) return assert.fail("nobody is dialed")
+      rig.step({ _tag: "Dialed", dial, connection: attempt })
+      rig.step({ _tag: "ConnectionClosed", connection: attempt, how: "closed" })
+      const { redialAtMs = 0 } = rig.state.peers.peers.get(peer) ?? {}
+      pauses.push(redialAtMs - rig.now)
+      for (let ms = 0; byDial.size === 0 && ms < 20_000; ms++) rig.pass(1)
+    }
+    assert.isAtLeast(pauses[0] ?? 0, Limits.redialMinMs / 2)
+    assert.isAtLeast(pauses.at(-1) ?? 0, Limits.redialMaxMs / 2)
+    rig.incoming(100, peer)
+    rig.receive(100, joining)
+    assert.strictEqual(rig.state.peers.peers.get(peer)?.failures, 0)
   })
 
   it("has a limit of peers: whoever connects beyond it is turned away", () => {

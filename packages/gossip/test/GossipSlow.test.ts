@@ -2,7 +2,10 @@ import { run, SimNetwork } from "@effect-live/endpoint/testing/SimNetwork"
 import * as Simulation from "@effect-live/sim/Simulation"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { contentId } from "../src/internal/contentId.ts"
 import * as Limits from "../src/Limits.ts"
+import * as Wire from "../src/Wire.ts"
+import { connect, content, joining } from "./support/raw.ts"
 import { bytes, join, type Member, start, swarmOf, topicOf } from "./support/services.ts"
 
 const topic = topicOf(1)
@@ -101,6 +104,65 @@ describe("a slow peer", { timeout: 60_000 }, () => {
       { seed: 4 }
     )
   )
+
+  it.effect(
+    "that asks for more than it takes is answered when it has taken that, up to a limit; what it leaves is counted",
+    () =>
+      run(
+        Effect.gen(function* () {
+          const a = yield* start("a")
+          const ada = yield* join(a, topic)
+          const raw = yield* connect("raw", a.addr, { deaf: true })
+          const stream = yield* raw.say(topic, joining)
+          yield* ada.topic.joined
+          yield* speak(ada, 0, 1_000)
+          const { queuedMessages } = a.gossip.inspect()
+          assert.isAbove(queuedMessages, 0)
+          const id = contentId(bytes("0".padEnd(4_000, ".")))
+          const graft = Wire.encode({ _tag: "Graft", id, round: 0 })
+          for (let n = 0; n < Limits.waitingGrafts + 10; n++) yield* Effect.orDie(stream.write(graft))
+          yield* Effect.sleep(100)
+          const inspection = a.gossip.inspect()
+          assert.strictEqual(inspection.faults.graftsDropped, 10)
+          assert.deepStrictEqual([inspection.queuedMessages, inspection.faults.payloadsDropped], [queuedMessages, 0])
+          // and what is no Graft is read
+          yield* Effect.orDie(stream.write(Wire.encode(content("beside them"))))
+          yield* until(() => ada.got.length === 1)
+          raw.connection.close(0, "")
+          yield* Effect.sleep(100)
+          assert.isAtLeast(a.gossip.inspect().faults.lostWithConnection, queuedMessages)
+        }),
+        { seed: 6 }
+      )
+  )
+
+  for (const count of [2, 3]) {
+    it.effect(`is nobody of ${count} that all say 12 MB at once: nobody stands still, and all of it arrives`, () =>
+      run(
+        Effect.gen(function* () {
+          const members = yield* swarmOf(count, topic)
+          const each = 3_000
+          const before = yield* nowMs
+          yield* Effect.forEach(
+            members.entries(),
+            ([index, { topic }]) =>
+              Effect.gen(function* () {
+                for (let n = 0; n < each; n++) yield* topic.broadcast(bytes(`${index}/${n}`.padEnd(4_000, ".")))
+              }),
+            { concurrency: "unbounded" }
+          )
+          assert.isBelow((yield* nowMs) - before, Limits.pressureMs / 2)
+          yield* until(() => members.every(({ got }) => got.length === each * (count - 1)))
+          assert.isBelow((yield* nowMs) - before, Limits.pressureMs / 2)
+          for (const { life } of members) {
+            const { payloadsDropped, graftsDropped } = life.gossip.inspect().faults
+            assert.deepStrictEqual([payloadsDropped, graftsDropped], [0, 0])
+          }
+        }),
+        { seed: 1 }
+      )
+    )
+  }
 
   it.effect("in one topic is one in all that it shares with us, and in no other", () =>
     run(

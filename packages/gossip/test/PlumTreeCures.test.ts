@@ -1,8 +1,11 @@
 /** Where the broadcast is to be better than the Rust peers (iroh-gossip section 7.1), by number. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Contents from "../src/internal/Contents.ts"
 import * as References from "../src/internal/References.ts"
 import * as Limits from "../src/Limits.ts"
+import type * as Message from "../src/Message.ts"
 import * as PlumTree from "../src/PlumTree.ts"
+import * as Wire from "../src/Wire.ts"
 import { core, direct, gossip, graft, ihave, prune } from "./support/broadcast.ts"
 
 const evict = "in 1000 EvictCache"
@@ -143,7 +146,7 @@ describe("bounds", () => {
   })
 
   it("cure 19: bytes of contents that are kept", () => {
-    const it = core({ eager: [1] })
+    const it = core({ eager: [1], maxMessageBytes: 8_192 })
     const content = new Uint8Array(4_096)
     const fit = Limits.cachedBytesPerTopic / content.length
     for (let i = 0; i <= fit; i++) it.step({ _tag: "Broadcast", id: `${i}`, content, scope: "Swarm" })
@@ -270,6 +273,86 @@ describe("a validator", () => {
     assert.strictEqual(contents.refused.size + stats.idsEvicted, Limits.refusedIdsPerTopic + 2)
     it.idle(90_000)
     assert.strictEqual(it.state.contents.refused.size, 0)
+  })
+})
+
+describe("what leaves no room for one more hop", () => {
+  const large = (bytes: number, round: number): Message.Gossip => ({
+    _tag: "Gossip",
+    id: "large",
+    content: new Uint8Array(bytes),
+    scope: { _tag: "Swarm", round }
+  })
+  const sent = (out: ReadonlyArray<string>) => out.filter((text) => text.includes(" <- "))
+
+  it("cure 3: is delivered, but not sent in a frame that others refuse, nor advertised or given to who grafts it", () => {
+    for (const [bytes, round] of [
+      [4_058, 0],
+      [4_058, 126],
+      [4_057, 127],
+      [4_057, 16_382],
+      [4_056, 16_383],
+      [4_056, 65_535]
+    ] as const) {
+      const it = core({ eager: [1, 2], lazy: [3] })
+      const out = it.receive(1, large(bytes, round))
+      assert.include(out, `got large from 1 round ${round}`)
+      assert.deepStrictEqual(sent([...out, ...it.dispatch(), ...it.receive(2, graft("large"))]), [])
+      assert.strictEqual(it.state.contents.cache.size, 0)
+      assert.strictEqual(it.state.stats.tooFar, 1)
+    }
+  })
+
+  it("cure 3: goes as far as its frame is below the limit", () => {
+    for (const [bytes, round] of [
+      [4_057, 126],
+      [4_056, 16_382],
+      [4_055, 65_535]
+    ] as const) {
+      const it = core({ eager: [1, 2], lazy: [3] })
+      const next = Math.min(round + 1, 65_535)
+      assert.include(it.receive(1, large(bytes, round)), `2 <- large round ${next}`)
+      assert.deepStrictEqual(it.dispatch(), [`3 <- IHave large:${next}`])
+      assert.strictEqual(it.state.stats.tooFar, 0)
+    }
+  })
+
+  it("cure 3: its size is that of the wire", () => {
+    for (const bytes of [0, 127, 128, 4_057, 16_384]) {
+      for (const round of [0, 127, 128, 16_383, 16_384, 65_535]) {
+        const message = { ...large(bytes, round), id: "0".repeat(64) }
+        assert.strictEqual(Contents.bodyBytes(message.content, round), Wire.bodyBytes(message))
+      }
+    }
+  })
+})
+
+describe("what is lost is counted", () => {
+  it("cure 19: advertisements that wait for a neighbor that goes", () => {
+    const it = core({ eager: [1], lazy: [2, 3] })
+    it.broadcast("a")
+    it.broadcast("b")
+    it.down(2)
+    assert.strictEqual(it.state.stats.advertisementsLost, 2)
+    it.dispatch()
+    it.down(3)
+    assert.strictEqual(it.state.stats.advertisementsLost, 2)
+  })
+
+  it("cure 19: contents that nobody sent who had advertised them", () => {
+    const it = core({ eager: [1], lazy: [2, 3] })
+    it.receive(2, ihave(["a", 0], ["b", 0], ["c", 0]))
+    it.receive(3, ihave(["a", 0]))
+    for (const id of ["a", "b", "c"]) it.graftTimer(id)
+    it.receive(2, gossip("b", 0))
+    it.graftTimer("b")
+    assert.strictEqual(it.state.stats.contentsMissed, 0)
+    it.graftTimer("c")
+    assert.strictEqual(it.state.stats.contentsMissed, 1)
+    it.graftTimer("a")
+    it.graftTimer("a")
+    assert.strictEqual(it.state.stats.contentsMissed, 2)
+    assert.strictEqual(it.state.missing.size, 0)
   })
 })
 

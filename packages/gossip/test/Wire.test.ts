@@ -109,6 +109,28 @@ describe("messages", () => {
     if (Result.isFailure(refused)) assert.strictEqual(refused.failure.message, "at offset 2: expected a public key")
   })
 
+  it("have so many nodes, and check the curve only for those that are used: further ones are skipped, however many they are", () => {
+    const [good, bad] = [
+      { id: idA, data: Uint8Array.of(1) },
+      { id: "02".padEnd(64, "0") as EndpointId, data: undefined }
+    ]
+    fc.assert(
+      fc.property(fc.nat(150), fc.nat(65_535), fc.boolean(), (more, ttl, isReply) => {
+        const used = Array.from({ length: Math.min(more, Limits.shuffleNodes) }, () => good)
+        const skipped = Array.from({ length: more - used.length }, (_, n) => (n % 2 === 0 ? bad : good))
+        const messageOf = (nodes: ReadonlyArray<Message.PeerInfo<EndpointId>>): Message.Message<EndpointId> =>
+          isReply ? { _tag: "ShuffleReply", nodes } : { _tag: "Shuffle", origin: idA, nodes, ttl }
+        const body = bodyOf(Wire.encode(messageOf([...used, ...skipped])))
+        assert.deepStrictEqual(Result.getOrThrow(Wire.decode(body)), messageOf(used))
+        assert.isTrue(Result.isFailure(Wire.decode(body.subarray(0, -1))))
+      }),
+      { numRuns: 100 }
+    )
+    const last = Array.from({ length: Limits.shuffleNodes }, (_, n) => (n + 1 < Limits.shuffleNodes ? good : bad))
+    const refused = Wire.decode(bodyOf(Wire.encode({ _tag: "ShuffleReply", nodes: last })))
+    assert.isTrue(Result.isFailure(refused))
+  })
+
   it("are a defect when an id is no hash", () => {
     for (const id of ["", "zz".repeat(32), "AB".repeat(32), "0".repeat(63), "0".repeat(65), "é".repeat(64)]) {
       assert.throws(() => Wire.encode({ _tag: "Graft", id, round: 0 }), RangeError)

@@ -23,6 +23,8 @@ interface Input {
 
 /** How long `ready` waits for the relay that others may need. */
 const relayTimeout = "3 seconds"
+/** How long whoever leaves at the end of stdin waits for somebody to say it to. */
+const joinTimeout = "20 seconds"
 
 export const gossip = Effect.fnUntraced(function* (input: Input) {
   const output = yield* Output
@@ -64,12 +66,24 @@ const chat = Effect.fnUntraced(function* (
   // who reads slowly loses events, and is told how many, instead of all of them piling up here
   const listen = Stream.runForEach(topic.events, (event) => Effect.andThen(tell(event, counted), Stdout.drained))
   const speak = Effect.gen(function* () {
-    if (bootstrap.length > 0) yield* topic.joined
+    if (bootstrap.length > 0) yield* untilEof ? joinedInTime(topic) : topic.joined
     yield* readLines(gossip.maxContentBytes, say(topic, gossip.maxContentBytes, counted))
     if (!untilEof) return yield* Effect.never
   })
   yield* Effect.raceFirst(listen, speak)
 })
+
+const joinedInTime = (topic: Gossip.Topic) =>
+  Effect.timeoutOrElse(topic.joined, {
+    duration: joinTimeout,
+    orElse: () =>
+      Effect.fail(
+        Failure.make(
+          "NoNeighbors",
+          `nobody answered within ${joinTimeout}, and nothing was sent; is \`irl gossip\` still running where --bootstrap points to? See \`irl doctor\` on both sides`
+        )
+      )
+  })
 
 /** Every line of stdin, one after the other. */
 const readLines = Effect.fnUntraced(function* <E, R>(
@@ -144,8 +158,9 @@ const tell = Effect.fnUntraced(function* (event: Gossip.Event, counted: Counted)
 })
 
 const textDecoder = new TextDecoder("utf-8", { ignoreBOM: true })
-/** Others must not write to this terminal but text. */
-const printable = (text: string): string => text.replace(/(?!\t)\p{Cc}/gu, "\u{fffd}")
+/** Others must not write to this terminal but text, in the order in which it is read. Two joiners shape scripts and emoji. */
+const printable = (text: string): string =>
+  text.replace(/(?![\t\u{200c}\u{200d}])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "\u{fffd}")
 
 const parseTopic = (text: string): Effect.Effect<TopicId.TopicId, Failure.Failure> =>
   Effect.mapError(Effect.fromResult(TopicId.parse(text)), (error) =>

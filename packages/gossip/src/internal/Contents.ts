@@ -4,6 +4,7 @@
  */
 import * as Limits from "../Limits.ts"
 import type * as Message from "../Message.ts"
+import { varintBytes } from "./varint.ts"
 
 interface Kept {
   readonly message: Message.Gossip
@@ -45,6 +46,10 @@ export const remember = (
   ids.set(id, expiresAtMs)
   return evicted
 }
+
+/** Bytes of the body of a Gossip of the swarm (section 2.5): its two enums, the id, the content behind its length, the scope with the hops. */
+export const bodyBytes = ({ length }: Uint8Array, round: number): number =>
+  2 + 32 + varintBytes(length) + length + 1 + varintBytes(round)
 
 /** Gives how many contents had to be dropped before their time. */
 export const keep = (contents: Contents, message: Message.Gossip, expiresAtMs: number): number => {

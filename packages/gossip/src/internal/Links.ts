@@ -1,5 +1,6 @@
 /** The connections of a Gossip service: what `Peering` decides is done here. */
 import type * as Actor from "@effect-live/actor/Actor"
+import { Signal } from "@effect-live/actor/Signal"
 import type { Close } from "@effect-live/endpoint/Close"
 import type { Connection } from "@effect-live/endpoint/Connection"
 import type { Endpoint } from "@effect-live/endpoint/Endpoint"
@@ -31,9 +32,15 @@ interface Known {
   readonly sender: Sender
 }
 
+/** Of one peer, in the order in which they came. */
+interface Grafts {
+  readonly waiting: Array<Event>
+  readonly arrived: Signal
+}
+
 export class Links {
   /** Of contents that wait to be sent. */
-  readonly pressure = new Pressure()
+  readonly pressure: Pressure
   readonly #options: Options
   readonly #known = new Map<number, Known>()
   #next = 0
@@ -42,6 +49,7 @@ export class Links {
 
   constructor(options: Options) {
     this.#options = options
+    this.pressure = new Pressure(options.endpoint.id)
   }
 
   /** What waits to be sent, over all connections. */
@@ -58,6 +66,11 @@ export class Links {
       openStreams += sender.openStreams
     }
     return { connections: this.#known.size, queuedMessages, queuedPayloadBytes, openStreams }
+  }
+
+  /** When there is nobody any more to decide about them. */
+  closeAll(): void {
+    for (const { connection } of this.#known.values()) close(connection, closes.shutDown)
   }
 
   perform(output: Peers.Output, self: Self): void {
@@ -82,7 +95,7 @@ export class Links {
   welcome(actor: Actor.Actor<Event>, connection: Connection): Effect.Effect<void> {
     const { remote } = connection
     if (remote._tag === "Anonymous") return Effect.sync(() => close(connection, closes.anonymous))
-    return this.#hold(actor, connection, (number) =>
+    return this.#hold(actor, connection, remote.id, (number) =>
       actor
         .ask<Peers.Verdict>((replyTo) => ({ _tag: "Incoming", replyTo, connection: number, id: remote.id }))
         // the service is gone
@@ -99,7 +112,7 @@ export class Links {
           duration: Limits.dialTimeoutMs,
           orElse: () => Effect.fail("timeout")
         })
-        yield* this.#hold(self, connection, (number) =>
+        yield* this.#hold(self, connection, peer, (number) =>
           Effect.as(tell(self, { _tag: "Dialed", dial, connection: number }), "accept" as const)
         )
       })
@@ -111,29 +124,41 @@ export class Links {
   #hold(
     actor: Actor.Actor<Event>,
     connection: Connection,
+    peer: EndpointId,
     welcome: (number: number) => Effect.Effect<Peers.Verdict>
   ): Effect.Effect<void> {
-    return Effect.suspend(() => {
+    const { faults } = this.#options
+    const known = Effect.sync(() => {
       const number = this.#next++
-      const sender = new Sender(connection, this.pressure, (rest) =>
-        tell(actor, { _tag: "Rested", connection: number, rest })
-      )
+      const sender = new Sender({
+        connection,
+        peer,
+        pressure: this.pressure,
+        rested: (rest) => tell(actor, { _tag: "Rested", connection: number, rest }),
+        lost: (messages) => {
+          faults.lostWithConnection += messages
+        }
+      })
       this.#known.set(number, { connection, sender })
-      return Effect.flatMap(welcome(number), (verdict) => {
-        if (verdict !== "accept") close(connection, verdict)
-        return this.#run(actor, number, { connection, sender })
-      }).pipe(
-        Effect.onExit((exit) => {
-          this.#known.delete(number)
-          return tell(actor, { _tag: "ConnectionClosed", connection: number, how: endingOf(exit) })
-        }),
-        Effect.asVoid
-      )
+      return { number, sender }
     })
+    return Effect.acquireUseRelease(
+      known,
+      ({ number, sender }) =>
+        Effect.flatMap(welcome(number), (verdict) => {
+          if (verdict !== "accept") close(connection, verdict)
+          return this.#run(actor, number, { connection, sender })
+        }),
+      ({ number }, exit) => {
+        this.#known.delete(number)
+        return tell(actor, { _tag: "ConnectionClosed", connection: number, how: endingOf(exit) })
+      }
+    ).pipe(Effect.asVoid)
   }
 
   #run(actor: Actor.Actor<Event>, number: number, { connection, sender }: Known): Effect.Effect<Close> {
     const { faults, maxMessageBytes } = this.#options
+    const grafts: Grafts = { waiting: [], arrived: new Signal() }
     const sink: Receiver.Sink = {
       opened: tell(actor, { _tag: "StreamOpened", connection: number }),
       ended: tell(actor, { _tag: "StreamEnded", connection: number }),
@@ -142,8 +167,14 @@ export class Links {
       },
       message: (topic, message) => {
         const event: Event = { _tag: "Received", connection: number, topic, message }
+        const asks = message._tag === "Graft" && message.id !== undefined
+        if (asks && (grafts.waiting.length > 0 || this.pressure.presses(sender))) {
+          this.#defer(grafts, event)
+          return undefined
+        }
         if (actor.tryTell(event) !== "accepted") return tell(actor, event)
-        return message._tag === "Gossip" && this.pressure.on ? this.pressure.relief : undefined
+        if (asks) return Effect.yieldNow // its answer counts before the next one
+        return message._tag === "Gossip" ? this.pressure.reliefFor(sender.peer) : undefined
       }
     }
     const sending = sender.run.pipe(
@@ -164,17 +195,50 @@ export class Links {
         })
       )
     )
+    const answering = Effect.forever(
+      Effect.andThen(
+        grafts.arrived.wait(() => grafts.waiting.length > 0),
+        this.pressure.fallen(sender)
+      ).pipe(
+        Effect.andThen(
+          Effect.suspend(() => {
+            const event = grafts.waiting.shift()
+            return event === undefined ? Effect.void : tell(actor, event)
+          })
+        ),
+        // its answer counts before the next one
+        Effect.andThen(Effect.yieldNow)
+      )
+    )
     return Effect.gen(function* () {
       yield* Effect.forkScoped(sending)
+      yield* Effect.forkScoped(answering)
       yield* receiving
       return yield* connection.closed
     }).pipe(Effect.scoped)
   }
 
+  /**
+   * A Graft asks for a content that we have: those that come while much waits for the peer wait too, and what comes behind them is
+   * read. Otherwise a thousand of them, in a few bytes, would be answered with more than there is room for.
+   */
+  #defer({ arrived, waiting }: Grafts, event: Event): void {
+    if (waiting.length >= Limits.waitingGrafts) {
+      this.#options.faults.graftsDropped++
+      return
+    }
+    waiting.push(event)
+    arrived.notify()
+  }
+
   #send({ connection, message, topic }: Extract<Peers.Output, { readonly _tag: "Send" }>): void {
-    const known = this.#known.get(connection)
-    if (known === undefined) return // it has just ended; the core will hear of it
     const { faults } = this.#options
+    const known = this.#known.get(connection)
+    if (known === undefined) {
+      // it has just ended; the core will hear of it
+      faults.lostWithConnection++
+      return
+    }
     if (this.#encoded?.message !== message) this.#encoded = { message, frame: Wire.encode(message) }
     const { frame } = this.#encoded
     const kind = message._tag === "Gossip" ? "payload" : message._tag === "Disconnect" ? "last" : "control"
@@ -183,6 +247,9 @@ export class Links {
         return
       case "dropped":
         faults.payloadsDropped++
+        return
+      case "over":
+        faults.lostWithConnection++
         return
       case "overflow":
         faults.stalled++

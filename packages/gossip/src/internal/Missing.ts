@@ -76,6 +76,7 @@ export const sendGraft = <P extends PeerId>(
     const answerMs = Math.min(Math.ceil(link.answerMs * 1.25), 2 * state.config.graftTimeout1Ms)
     return schedule(id, Math.max(state.config.graftTimeout2Ms, answerMs), out)
   }
+  state.stats.contentsMissed++
   state.missing.delete(id)
 }
 

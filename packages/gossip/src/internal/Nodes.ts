@@ -2,15 +2,14 @@
 import * as Limits from "../Limits.ts"
 import type * as Message from "../Message.ts"
 import type { PeerId } from "../PeerId.ts"
+import { varintBytes } from "./varint.ts"
 
 const idBytes = 32
 /** Both enums and everything of a Shuffle but its nodes: origin, count (two bytes) and ttl (three bytes). */
 const shuffleBytes = 2 + idBytes + 2 + 3
 
-const lengthBytes = (length: number): number => (length < 128 ? 1 : length < 16_384 ? 2 : 3)
-
 const infoBytes = <P extends PeerId>({ data }: Message.PeerInfo<P>): number =>
-  data === undefined ? idBytes + 1 : idBytes + 1 + lengthBytes(data.length) + data.length
+  data === undefined ? idBytes + 1 : idBytes + 1 + varintBytes(data.length) + data.length
 
 /** What a peer says about itself, unless that is nothing or too much: `Limits.peerDataBytes` and the frame of a ForwardJoin. */
 export const usableData = (

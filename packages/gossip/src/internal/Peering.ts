@@ -14,14 +14,17 @@ import * as Limits from "../Limits.ts"
 import type * as Message from "../Message.ts"
 import type { TopicId } from "../TopicId.ts"
 import * as closes from "./closes.ts"
+import { forget, known, unneeded } from "./peerRecords.ts"
 import type { Closing, Event, Link, Loss, Out, Peer, State } from "./Peers.ts"
 
 export const initial = (seed: number): State => ({
   rng: Rng.make(seed, "peering"),
   peers: new Map(),
   byDial: new Map(),
+  dialsDue: new Set(),
+  undialable: new Set(),
   byConnection: new Map(),
-  counters: { dials: 0, dialFailures: 0, undeliverable: 0, peersRefused: 0, connectionsOpened: 0 },
+  counters: { dials: 0, dialFailures: 0, undeliverable: 0, peersRefused: 0, dialsRefused: 0, connectionsOpened: 0 },
   tidying: false,
   shutDown: false,
   next: 0
@@ -34,11 +37,11 @@ export const step = (state: State, event: Event, now: number, out: Out): Loss | 
       dialed(state, event, now, out)
       return undefined
     case "DialFailed":
-      return dialFailed(state, event.dial, now)
+      return dialFailed(state, event.dial, now, out)
     case "RedialDue": {
       const peer = state.peers.get(event.peer)
-      if (peer !== undefined && peer.waiting.length > 0 && peer.dial === undefined) dial(state, peer, now, out)
-      return undefined
+      if (peer === undefined || peer.waiting.length === 0 || peer.dial !== undefined) return undefined
+      return seek(state, peer, now, out) ? undefined : giveUp(state, peer)
     }
     case "Incoming":
       incoming(state, event, now, out)
@@ -68,42 +71,50 @@ export const step = (state: State, event: Event, now: number, out: Out): Loss | 
 
 // ---- sending --------------------------------------------------------------------------------------------------------
 
-/** On the connection that there is, or on the next one, which is sought. False: it cannot be reached. */
+/**
+ * On the connection that there is, or on the next one, which is sought. `given`: by the application, not only heard of from others.
+ * `refused`: there is no room for it, nor does anything else wait for it; `gone`: it is given up, with all that waited.
+ */
 export const send = (
   state: State,
   id: EndpointId,
   topic: TopicId,
   message: Message.Message<EndpointId>,
+  given: boolean,
   now: number,
   out: Out
-): boolean => {
-  const peer = known(state, id, now)
+): "accepted" | "refused" | "gone" => {
+  const peer = known(state, id, given ? Limits.peers : Limits.peers - Limits.keptPeers, now)
   if (peer === undefined) {
     state.counters.peersRefused++
-    return false
+    return "refused"
   }
+  peer.given ||= given
   peer.usedMs = now
+  if (message._tag === "Join" || message._tag === "Neighbor") peer.answerByMs = now + Limits.answerMs
   const link = peer.links.at(-1)
   if (link !== undefined) {
     link.rest = undefined
     out.push({ _tag: "Send", connection: link.connection, topic, message })
-    return true
+    return "accepted"
   }
+  const isDue = peer.dial === undefined && peer.waiting.length === 0
+  if (isDue && now >= peer.redialAtMs && !seek(state, peer, now, out)) return "refused"
   if (message._tag === "Gossip") {
     if (peer.waitingPayloads >= Limits.waitingPayloads) {
       state.counters.undeliverable++
-      return true
+      return "accepted"
     }
     peer.waitingPayloads++
   } else if (peer.waiting.length - peer.waitingPayloads >= Limits.waitingControls) {
     drop(state, peer)
-    return false
+    return "gone"
   }
   peer.waiting.push({ topic, message })
-  if (peer.dial !== undefined) return true
-  if (now >= peer.redialAtMs) dial(state, peer, now, out)
-  else out.push(Actor.setTimer(redialTimer(id), peer.redialAtMs, { _tag: "RedialDue", peer: id }))
-  return true
+  if (isDue && now < peer.redialAtMs) {
+    out.push(Actor.setTimer(redialTimer(id), peer.redialAtMs, { _tag: "RedialDue", peer: id }))
+  }
+  return "accepted"
 }
 
 /** A message came on a connection: who sent it, unless we have closed that. */
@@ -111,6 +122,8 @@ export const heard = (state: State, connection: number, now: number, out: Out): 
   const link = state.byConnection.get(connection)
   if (link === undefined) return undefined
   link.usedMs = now
+  link.peer.failures = 0
+  link.peer.redialAtMs = 0
   if (link.peer.links.length > 1) review(state, link.peer, now, out)
   return link
 }
@@ -125,6 +138,7 @@ export const isSought = (state: State, id: EndpointId): boolean => {
 export const release = (state: State, id: EndpointId, now: number, out: Out): void => {
   const peer = state.peers.get(id)
   if (peer === undefined || !unneeded(peer)) return
+  peer.answerByMs = now
   for (const link of peer.links) rest(state, link, now, out)
 }
 
@@ -135,6 +149,24 @@ const drop = (state: State, peer: Peer): void => {
 }
 
 // ---- connections that open ------------------------------------------------------------------------------------------
+
+/** Dials it, or will when another attempt has ended. False: nobody here gave it, and there is no room for one more of those. */
+const seek = (state: State, peer: Peer, now: number, out: Out): boolean => {
+  const isFull = state.byDial.size >= Limits.dials
+  if (!peer.given && (isFull || strangersDialed(state) >= Limits.strangerDials)) {
+    state.counters.dialsRefused++
+    return false
+  }
+  if (isFull) state.dialsDue.add(peer)
+  else dial(state, peer, now, out)
+  return true
+}
+
+const strangersDialed = ({ byDial }: State): number => {
+  let count = 0
+  for (const { given } of byDial.values()) if (!given) count++
+  return count
+}
 
 const dial = (state: State, peer: Peer, now: number, out: Out): void => {
   if (state.shutDown) return
@@ -149,12 +181,12 @@ const dial = (state: State, peer: Peer, now: number, out: Out): void => {
 const dialed = (state: State, event: Extract<Event, { readonly _tag: "Dialed" }>, now: number, out: Out): void => {
   const peer = state.byDial.get(event.dial)
   if (peer === undefined) return close(event.connection, closes.unused, out) // given up, and too late for that
-  endDial(state, peer, event.dial)
+  endDial(state, peer, event.dial, now, out)
   attach(state, peer, event.connection, now, out)
 }
 
 const incoming = (state: State, event: Extract<Event, { readonly _tag: "Incoming" }>, now: number, out: Out): void => {
-  const peer = state.shutDown ? undefined : known(state, event.id, now)
+  const peer = state.shutDown ? undefined : known(state, event.id, Limits.peers, now)
   if (peer === undefined) {
     out.push(Actor.reply(event.replyTo, state.shutDown ? closes.shutDown : closes.tooMany))
     return
@@ -180,8 +212,6 @@ const attach = (state: State, peer: Peer, connection: number, now: number, out: 
   peer.links.push(link)
   state.byConnection.set(connection, link)
   state.counters.connectionsOpened++
-  peer.failures = 0
-  peer.redialAtMs = 0
   peer.usedMs = now
   if (before !== undefined) rest(state, before, now, out)
   for (const { message, topic } of peer.waiting) out.push({ _tag: "Send", connection, topic, message })
@@ -192,21 +222,38 @@ const attach = (state: State, peer: Peer, connection: number, now: number, out: 
   keepTidy(state, now, out)
 }
 
-const dialFailed = (state: State, number: number, now: number): Loss | undefined => {
+const dialFailed = (state: State, number: number, now: number, out: Out): Loss | undefined => {
   const peer = state.byDial.get(number)
   if (peer === undefined) return undefined // `Dialed` came before, or it was given up
-  endDial(state, peer, number)
+  endDial(state, peer, number, now, out)
   state.counters.dialFailures++
   if (peer.links.length > 0) return undefined // the peer has dialed us meanwhile
+  failed(state, peer, now)
+  state.undialable.delete(peer)
+  state.undialable.add(peer)
+  return giveUp(state, peer)
+}
+
+/** The next attempt comes after a pause. */
+const failed = (state: State, peer: Peer, now: number): void => {
   peer.failures++
   peer.redialAtMs = now + backOffMs(state, peer.failures)
+}
+
+const giveUp = (state: State, peer: Peer): Loss => {
   drop(state, peer)
   return { _tag: "Gone", peer: peer.id }
 }
 
-const endDial = (state: State, peer: Peer, number: number): void => {
+/** The next one that waits for it is dialed. */
+const endDial = (state: State, peer: Peer, number: number, now: number, out: Out): void => {
   state.byDial.delete(number)
   peer.dial = undefined
+  for (const next of state.dialsDue) {
+    if (state.byDial.size >= Limits.dials) return
+    state.dialsDue.delete(next)
+    if (next.waiting.length > 0 && next.dial === undefined) dial(state, next, now, out)
+  }
 }
 
 /** Half of it is chance, so that two who lost each other do not collide for ever. */
@@ -230,10 +277,13 @@ const connectionClosed = (
   unlink(state, link)
   review(state, peer, now, out)
   if (newer.length === 0) {
+    // accepted and closed at once: as good as a dial that failed
+    if (link.usedMs === -Infinity && now - link.sinceMs < Limits.idleMs) failed(state, peer, now)
     // who is nobody's neighbor and hangs up in order is not gone
     return how === "graceful" && peer.neighborIn.size === 0 ? undefined : { _tag: "Gone", peer: peer.id }
   }
-  if (how !== "lost") return undefined
+  // closed by whom it may be, what was queued on it did not arrive
+  if (how === "graceful" || (how === "closed" && link.rest?.flushed === true)) return undefined
   // it may have been restarted: of our neighborhood it knows where it has spoken since
   const topics = [...peer.neighborIn].filter((topic) => !newer.some(({ heard }) => heard.has(topic)))
   return topics.length === 0 ? undefined : { _tag: "Forgotten", peer: peer.id, topics }
@@ -282,8 +332,6 @@ const close = (connection: number, { code, reason }: Closing, out: Out): void =>
 
 // ---- peers that nobody needs ----------------------------------------------------------------------------------------
 
-const unneeded = (peer: Peer): boolean => peer.neighborIn.size === 0 && peer.waiting.length === 0
-
 const keepTidy = (state: State, now: number, out: Out): void => {
   if (state.tidying || state.shutDown) return
   state.tidying = true
@@ -294,39 +342,21 @@ const tidy = (state: State, now: number, out: Out): void => {
   state.tidying = false
   for (const peer of state.peers.values()) {
     if (!unneeded(peer)) continue
-    if (now - peer.usedMs >= Limits.idleMs) for (const link of peer.links) rest(state, link, now, out)
+    if (now - peer.usedMs >= Limits.idleMs && now >= peer.answerByMs)
+      for (const link of peer.links) rest(state, link, now, out)
     review(state, peer, now, out)
     if (peer.links.length === 0 && peer.dial === undefined && now >= peer.redialAtMs + Limits.redialMaxMs) {
-      state.peers.delete(peer.id)
+      forget(state, peer)
     } else {
       keepTidy(state, now, out)
     }
   }
 }
 
-/** Makes it one; undefined when there are too many. */
-const known = (state: State, id: EndpointId, now: number): Peer | undefined => {
-  const peer = state.peers.get(id)
-  if (peer !== undefined || state.peers.size >= Limits.peers) return peer
-  const made: Peer = {
-    id,
-    links: [],
-    dial: undefined,
-    waiting: [],
-    waitingPayloads: 0,
-    failures: 0,
-    redialAtMs: 0,
-    neighborIn: new Set(),
-    usedMs: now
-  }
-  state.peers.set(id, made)
-  return made
-}
-
 // ---- what the topics tell -------------------------------------------------------------------------------------------
 
 export const neighborUp = (state: State, id: EndpointId, topic: TopicId, now: number): void => {
-  known(state, id, now)?.neighborIn.add(topic)
+  known(state, id, Limits.peers, now)?.neighborIn.add(topic)
 }
 
 export const neighborDown = (state: State, id: EndpointId, topic: TopicId, now: number, out: Out): void => {
@@ -339,8 +369,9 @@ export const neighborDown = (state: State, id: EndpointId, topic: TopicId, now: 
 /** Nothing is dialed any more, and everything is flushed. */
 export const shutDown = (state: State, now: number, out: Out): void => {
   state.shutDown = true
+  state.dialsDue.clear()
   for (const [dial, peer] of state.byDial) {
-    endDial(state, peer, dial)
+    endDial(state, peer, dial, now, out)
     out.push({ _tag: "CancelDial", dial })
   }
   for (const peer of state.peers.values()) {

@@ -86,17 +86,21 @@ export interface Peer {
   readonly id: EndpointId
   /** In the order in which we got to know them: we send on the last one and read all (section 5.3). */
   readonly links: Array<Link>
+  /** By the application, not only heard of from others. */
+  given: boolean
   dial: number | undefined
   /** For the next connection. */
   waiting: Array<Waiting>
   /** Of these, contents. */
   waitingPayloads: number
-  /** Attempts that failed since the last connection. */
+  /** Attempts that failed, and connections that ended at once, since it last said anything. */
   failures: number
   /** No attempt before. */
   redialAtMs: number
   /** Topics in which it is our neighbor. */
   readonly neighborIn: Set<TopicId>
+  /** Until when a topic may wait for its answer. */
+  answerByMs: number
   /** When we last had something to say to it. */
   usedMs: number
 }
@@ -107,8 +111,10 @@ export interface Counters {
   dialFailures: number
   /** Messages to peers that could not be reached, and contents beyond `Limits.waitingPayloads`. */
   undeliverable: number
-  /** Messages to peers beyond `Limits.peers`. */
+  /** Messages to peers beyond `Limits.peers`, and to strangers beyond all but `Limits.keptPeers` of them. */
   peersRefused: number
+  /** Attempts to reach strangers beyond `Limits.strangerDials`. */
+  dialsRefused: number
   connectionsOpened: number
 }
 
@@ -116,6 +122,10 @@ export interface State {
   readonly rng: Rng.Rng
   readonly peers: Map<EndpointId, Peer>
   readonly byDial: Map<number, Peer>
+  /** Peers that are dialed once others are not any more: beyond `Limits.dials`. */
+  readonly dialsDue: Set<Peer>
+  /** Peers that could not be reached, the latest last; some may have been since. */
+  readonly undialable: Set<Peer>
   readonly byConnection: Map<number, Link>
   readonly counters: Counters
   tidying: boolean

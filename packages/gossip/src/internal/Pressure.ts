@@ -1,62 +1,110 @@
+import { Signal } from "@effect-live/actor/Signal"
+import type { EndpointId } from "@effect-live/endpoint/EndpointId"
 import { type Clock, Effect } from "effect"
 import * as Limits from "../Limits.ts"
-import { Signal } from "@effect-live/actor/Signal"
+
+/** To whom contents wait to be sent. */
+export interface Target {
+  readonly peer: EndpointId
+}
 
 /**
  * Holds up whoever has more contents to send while there are peers that have much to read already, so that a burst goes at the pace
- * of the peers and nothing is lost; but none of them for longer than `Limits.pressureMs`: two that waited for each other would stand
- * still (iroh-gossip section 7.1, 24), and a slow one would hold up all.
+ * of the peers and nothing is lost; but none of them for longer than `Limits.pressureMs`, for a slow one would hold up all.
+ *
+ * Whoever broadcasts here waits for all of them. What a peer sends us is for the others: its reader waits for those, and never for
+ * the peer itself, or two that both speak would stand still (iroh-gossip section 7.1, 24). Nor can more peers wait for each other
+ * in a circle: one in it has a smaller id than those on both its sides, and that one reads on.
  */
 export class Pressure {
+  readonly #self: EndpointId
   /** Since when they are under pressure; undefined: nobody waits for it any more. */
-  readonly #since = new Map<object, number | undefined>()
+  readonly #since = new Map<Target, number | undefined>()
+  /** Until when nobody waits for those that were slow. */
+  readonly #slowUntil = new WeakMap<Target, number>()
   #held = 0
   readonly #signal = new Signal()
-  /** Waits until nobody holds us up. */
+  /** What a broadcaster waits for. */
   readonly relief: Effect.Effect<void>
 
-  constructor() {
-    const relieved = this.#signal.wait(() => !this.on)
-    this.relief = Effect.clockWith((clock) => this.#wait(clock, relieved))
+  constructor(self: EndpointId) {
+    this.#self = self
+    this.relief = this.#reliefOf(undefined)
   }
 
   get on(): boolean {
     return this.#held > 0
   }
 
-  rise(peer: object): void {
-    if (this.#since.has(peer)) return
-    this.#since.set(peer, unseen)
+  rise(target: Target): void {
+    if (this.#since.has(target)) return
+    this.#since.set(target, unseen)
     this.#held++
   }
 
-  fall(peer: object): void {
-    if (!this.#since.has(peer)) return
-    if (this.#since.get(peer) !== undefined) this.#held--
-    this.#since.delete(peer)
-    if (!this.on) this.#signal.notify()
+  fall(target: Target): void {
+    if (!this.#since.has(target)) return
+    if (this.#since.get(target) !== undefined) this.#held--
+    this.#since.delete(target)
+    this.#signal.notify()
   }
 
-  #wait(clock: Clock.Clock, relieved: Effect.Effect<void>): Effect.Effect<void> {
+  presses(target: Target): boolean {
+    return this.#since.has(target)
+  }
+
+  /** Waits until a peer has taken half, however slow it is. */
+  fallen(target: Target): Effect.Effect<void> {
+    return this.#signal.wait(() => !this.#since.has(target))
+  }
+
+  /** What the reader of a peer waits for before its next content, if for anything. */
+  reliefFor(peer: EndpointId): Effect.Effect<void> | undefined {
+    return this.on && this.#holds(peer) ? this.#reliefOf(peer) : undefined
+  }
+
+  /** `reader`: the peer that is read, or a broadcaster. */
+  #reliefOf(reader: EndpointId | undefined): Effect.Effect<void> {
+    const relieved = this.#signal.wait(() => !this.#holds(reader))
+    const relief: Effect.Effect<void> = Effect.clockWith((clock) => {
+      const dueMs = this.#dueMs(clock, reader)
+      return dueMs === undefined ? Effect.void : Effect.andThen(Effect.timeoutOption(relieved, dueMs), relief)
+    })
+    return relief
+  }
+
+  #holds(reader: EndpointId | undefined): boolean {
+    for (const [target, since] of this.#since) if (since !== undefined && this.#waits(reader, target)) return true
+    return false
+  }
+
+  #waits(reader: EndpointId | undefined, { peer }: Target): boolean {
+    if (reader === undefined) return true
+    return reader !== peer && (reader < this.#self || peer < this.#self)
+  }
+
+  /** How long from now on somebody waits at most for one of them, in milliseconds. The time of each begins when somebody waits for it. */
+  #dueMs(clock: Clock.Clock, reader: EndpointId | undefined): number | undefined {
     const now = Number(clock.monotonicTimeNanosUnsafe()) / 1e6
     let dueMs = Infinity
-    for (const [peer, since] of this.#since) {
-      if (since === undefined) continue
-      // its time begins when somebody waits for it
-      if (since === unseen) this.#since.set(peer, now)
-      const endMs = (since === unseen ? now : since) + Limits.pressureMs
+    let slow = false
+    for (const [target, since] of this.#since) {
+      if (since === undefined || !this.#waits(reader, target)) continue
+      const fresh = since === unseen
+      const endMs =
+        fresh && now < (this.#slowUntil.get(target) ?? now) ? now : (fresh ? now : since) + Limits.pressureMs
       if (endMs > now) {
+        if (fresh) this.#since.set(target, now)
         dueMs = Math.min(dueMs, endMs)
         continue
       }
-      this.#since.set(peer, undefined)
+      if (!fresh) this.#slowUntil.set(target, now + Limits.slowMs)
+      this.#since.set(target, undefined)
       this.#held--
+      slow = true
     }
-    if (!this.on) {
-      this.#signal.notify()
-      return Effect.void
-    }
-    return Effect.andThen(Effect.timeoutOption(relieved, Math.ceil(dueMs - now)), this.relief)
+    if (slow) this.#signal.notify()
+    return dueMs === Infinity ? undefined : Math.ceil(dueMs - now)
   }
 }
 

@@ -3,7 +3,9 @@
  * never waits. A stream is opened with the first message of its topic, header and message in one write, and ends behind a
  * Disconnect.
  */
+import { Signal } from "@effect-live/actor/Signal"
 import type { Connection } from "@effect-live/endpoint/Connection"
+import type { EndpointId } from "@effect-live/endpoint/EndpointId"
 import { Blocked, type ConnectionLost, type SendStream, StreamError } from "@effect-live/endpoint/Stream"
 import * as Bytes from "@effect-live/wire/Bytes"
 import { Effect } from "effect"
@@ -11,8 +13,7 @@ import * as Limits from "../Limits.ts"
 import type { TopicId } from "../TopicId.ts"
 import * as Wire from "../Wire.ts"
 import { LinkFault } from "./LinkFault.ts"
-import type { Pressure } from "./Pressure.ts"
-import { Signal } from "@effect-live/actor/Signal"
+import type { Pressure, Target } from "./Pressure.ts"
 
 interface Frame {
   readonly topic: TopicId
@@ -35,10 +36,22 @@ interface TopicStream {
 
 export type Failure = LinkFault | ConnectionLost | StreamError
 
-export class Sender {
+export interface Options {
+  readonly connection: Connection
+  readonly peer: EndpointId
+  readonly pressure: Pressure
+  /** Called when a rest is over. */
+  readonly rested: (rest: number) => Effect.Effect<void>
+  /** Called at the end with the number of messages that still waited. */
+  readonly lost: (messages: number) => void
+}
+
+export class Sender implements Target {
+  readonly peer: EndpointId
   readonly #connection: Connection
   readonly #pressure: Pressure
   readonly #rested: (rest: number) => Effect.Effect<void>
+  #over = false
   #queue: Array<Frame | Rest> = []
   #next = 0
   #payloadBytes = 0
@@ -52,8 +65,8 @@ export class Sender {
   /** Sends until the connection ends or the peer takes nothing any more. */
   readonly run: Effect.Effect<never, Failure>
 
-  /** `rested`: called when a rest is over. */
-  constructor(connection: Connection, pressure: Pressure, rested: (rest: number) => Effect.Effect<void>) {
+  constructor({ connection, lost, peer, pressure, rested }: Options) {
+    this.peer = peer
     this.#connection = connection
     this.#pressure = pressure
     this.#rested = rested
@@ -65,7 +78,7 @@ export class Sender {
     this.run = Effect.andThen(
       Effect.whileLoop({ while: () => true, body: () => this.#step(), step: () => {} }),
       Effect.never
-    ).pipe(Effect.ensuring(Effect.sync(() => pressure.fall(this))))
+    ).pipe(Effect.ensuring(Effect.sync(() => lost(this.#end()))))
   }
 
   get payloadBytes(): number {
@@ -81,8 +94,17 @@ export class Sender {
     return this.#streams.size
   }
 
-  /** `dropped`: a payload for which there is no room. `overflow`: not even for control; the connection cannot go on. */
-  push(topic: TopicId, bytes: Uint8Array, kind: Kind): "accepted" | "dropped" | "overflow" {
+  /** Streams that have ended and may not have arrived. */
+  get endedStreams(): number {
+    return this.#ended.size
+  }
+
+  /**
+   * `dropped`: a payload for which there is no room. `overflow`: not even for control; the connection cannot go on. `over`: it has
+   * ended already.
+   */
+  push(topic: TopicId, bytes: Uint8Array, kind: Kind): "accepted" | "dropped" | "overflow" | "over" {
+    if (this.#over) return "over"
     if (kind === "payload") {
       if (this.#payloadBytes + bytes.length > Limits.queuedPayloadBytes) return "dropped"
       this.#payloadBytes += bytes.length
@@ -97,8 +119,24 @@ export class Sender {
   }
 
   rest(rest: number): void {
+    if (this.#over) return
     this.#queue.push({ rest })
     this.#signal.notify()
+  }
+
+  /** Answers with how many messages nobody will send any more. */
+  #end(): number {
+    this.#over = true
+    let messages = 0
+    for (const item of this.#queue.slice(this.#next)) if (!("rest" in item)) messages++
+    this.#queue = []
+    this.#next = 0
+    this.#payloadBytes = 0
+    this.#controls = 0
+    this.#streams.clear()
+    this.#ended.clear()
+    this.#pressure.fall(this)
+    return messages
   }
 
   // ---- the loop -------------------------------------------------------------------------------------------------------
@@ -140,7 +178,12 @@ export class Sender {
     const bytes = parts.length === 1 ? parts[0] : undefined
     const written = this.#writeAll(stream.send, bytes ?? Bytes.concat(parts))
     // behind a Disconnect
-    return last ? Effect.map(written, () => this.#end(topic, stream)) : written
+    return last
+      ? Effect.andThen(
+          written,
+          Effect.suspend(() => this.#finish(topic, stream))
+        )
+      : written
   }
 
   #writeAll(send: SendStream, bytes: Uint8Array): Effect.Effect<void, Failure> {
@@ -169,38 +212,45 @@ export class Sender {
   #open(topic: TopicId): Effect.Effect<void, Failure> {
     const ended = this.#ended.get(topic)
     this.#ended.delete(topic)
-    if (this.#streams.size >= Limits.topicStreams) {
-      for (const [oldest, stream] of this.#streams) {
-        this.#end(oldest, stream)
-        break
-      }
-    }
     const arrived = ended === undefined ? Effect.void : inTime(Effect.exit(ended.flushed))
     const opened = Effect.timeoutOrElse(this.#connection.openUni, {
       duration: Limits.openStreamMs,
       orElse: () => Effect.fail(new LinkFault({ kind: "stalled", reason: "no stream was granted" }))
     })
-    return Effect.andThen(arrived, opened).pipe(
+    return this.#makeRoom().pipe(
+      Effect.andThen(arrived),
+      Effect.andThen(opened),
       Effect.map((send) => {
         this.#streams.set(topic, { send, header: Wire.header(topic) })
       })
     )
   }
 
-  #end(topic: TopicId, { send }: TopicStream): void {
+  #makeRoom(): Effect.Effect<void> {
+    if (this.#streams.size < Limits.topicStreams) return Effect.void
+    for (const [oldest, stream] of this.#streams) return this.#finish(oldest, stream)
+    return Effect.void
+  }
+
+  /** Ends a stream, and remembers it until it has arrived. */
+  #finish(topic: TopicId, { send }: TopicStream): Effect.Effect<void> {
     send.finish()
     this.#streams.delete(topic)
-    this.#ended.delete(topic)
     this.#ended.set(topic, send)
-    // by then it has long arrived
-    if (this.#ended.size > Limits.topics)
-      for (const oldest of this.#ended.keys()) return void this.#ended.delete(oldest)
+    const forget = (): void => {
+      if (this.#ended.get(topic) === send) this.#ended.delete(topic)
+    }
+    return Effect.asVoid(Effect.forkChild(Effect.andThen(Effect.exit(send.flushed), Effect.sync(forget))))
   }
 
   #finishAll(): Effect.Effect<void> {
-    for (const [topic, stream] of this.#streams) this.#end(topic, stream)
     const ended = [...this.#ended.values()]
     this.#ended.clear()
+    for (const { send } of this.#streams.values()) {
+      send.finish()
+      ended.push(send)
+    }
+    this.#streams.clear()
     const flushed = Effect.forEach(ended, ({ flushed }) => Effect.exit(flushed), {
       concurrency: "unbounded",
       discard: true

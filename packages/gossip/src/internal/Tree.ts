@@ -53,6 +53,7 @@ export const down = <P extends PeerId>(state: State<P>, peer: P, out: Array<Topi
   const link = state.links.get(peer)
   if (link === undefined) return
   link.up = false
+  state.stats.advertisementsLost += link.queue.length
   state.links.delete(peer)
   remove(state.eager, peer)
   remove(state.lazy, peer)

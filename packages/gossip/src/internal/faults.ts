@@ -2,6 +2,10 @@
 export interface Faults {
   /** Contents for which a slow peer had no room: `Limits.queuedPayloadBytes`. */
   payloadsDropped: number
+  /** Messages that waited for a connection, or came for it, when it had ended. */
+  lostWithConnection: number
+  /** Grafts beyond `Limits.waitingGrafts`. */
+  graftsDropped: number
   /** Contents under an id that was not their own. */
   forged: number
   /** Connections that we closed because their peer sent what is no gossip. */
@@ -10,15 +14,20 @@ export interface Faults {
   stalled: number
   /** Events that subscribers did not read in time. */
   eventsLost: number
+  /** Answers of `admit` and `validate` that were none, as they threw: taken for a no. */
+  rulesFailed: number
   /** Data of peers that is no address information. */
   addressesRefused: number
 }
 
 export const faults = (): Faults => ({
   payloadsDropped: 0,
+  lostWithConnection: 0,
+  graftsDropped: 0,
   forged: 0,
   malformed: 0,
   stalled: 0,
   eventsLost: 0,
+  rulesFailed: 0,
   addressesRefused: 0
 })

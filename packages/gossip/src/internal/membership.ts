@@ -307,6 +307,21 @@ export const awaitAnswer = <P extends PeerId>(state: State<P>, peer: P, out: Out
   scheduleRequestTimeout(peer, Limits.answerMs, out)
 }
 
+/**
+ * A request was not answered. It has failed after `neighborRequestTimeoutMs`; but the way may be slow, so that the connection is given
+ * up only after `Limits.answerMs` more, when this timer comes a second time.
+ */
+export const onRequestTimeout = <P extends PeerId>(state: State<P>, peer: P, out: Out<P>): void => {
+  if (state.active.includes(peer)) return
+  if (!state.pending.delete(peer)) {
+    if (state.silent.delete(peer)) out.push({ _tag: "DisconnectPeer", peer })
+    return
+  }
+  removePassive(state, peer)
+  awaitAnswer(state, peer, out)
+  refill(state, wanted(state.config), undefined, out)
+}
+
 const scheduleRequestTimeout = <P extends PeerId>(peer: P, delayMs: number, out: Out<P>): void => {
   out.push({ _tag: "ScheduleTimer", delayMs, timer: { _tag: "PendingNeighborRequest", peer } })
 }

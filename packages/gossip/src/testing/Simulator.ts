@@ -22,6 +22,7 @@ export const silenceMs = 30_000
 /** How long it takes until a peer gives up to reach another one, in milliseconds. */
 export const dialTimeoutMs = 10_000
 
+/** What a swarm begins with. */
 export interface Options {
   readonly seed: number
   readonly latency: Latency
@@ -66,6 +67,10 @@ type What =
   /** Nothing was heard for long; that counts only when it is still so. */
   | { readonly _tag: "Silent"; readonly peer: Peer; readonly other: number }
 
+/**
+ * The swarm: peers join, quit and are killed, links are cut and mended, and `run` lets time pass. Nothing happens but within its calls,
+ * which throw only where one says so.
+ */
 export class Simulator {
   readonly #queue = new EventQueue<What>()
   readonly #peers = new Map<number, Peer>()
@@ -112,7 +117,10 @@ export class Simulator {
     return this.#peers.get(peer)?.links.size ?? 0
   }
 
-  /** Starts a peer that knows `bootstrap`. An id that was up before is a restart: its past is forgotten, by itself alone. */
+  /**
+   * Starts a peer that knows `bootstrap`. An id that was up before is a restart: its past is forgotten, by itself alone. Throws when it
+   * is up still.
+   */
   join(id: number, bootstrap: ReadonlyArray<number>, policy: Policy = {}): void {
     if (this.#peers.has(id)) throw new Error(`peer ${id} is up already`)
     const rng = Rng.make(this.#rng.below(2 ** 32), String(id))

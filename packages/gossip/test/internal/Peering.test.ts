@@ -30,30 +30,31 @@ describe("a peer that is being dialed", () => {
   it("has a limit of contents that wait for it; further ones are counted", () => {
     const { dialed, state, to } = rig()
     for (let n = 0; n < 2 * Limits.waitingPayloads; n++) {
-      assert.isTrue(Peering.send(state, peer, topic, content(`${n}`), 0, to))
+      assert.strictEqual(Peering.send(state, peer, topic, content(`${n}`), false, 0, to), "accepted")
     }
-    assert.isTrue(Peering.send(state, peer, topic, joining, 0, to))
+    assert.strictEqual(Peering.send(state, peer, topic, joining, false, 0, to), "accepted")
     assert.strictEqual(state.counters.undeliverable, Limits.waitingPayloads)
     assert.strictEqual(dialed(), Limits.waitingPayloads + 1)
   })
 
   it("is given up, with all that waits, when not even control has room", () => {
     const { dialed, state, to } = rig()
-    for (let n = 0; n < Limits.waitingControls; n++) assert.isTrue(Peering.send(state, peer, topic, joining, 0, to))
-    assert.isFalse(Peering.send(state, peer, topic, joining, 0, to))
+    for (let n = 0; n < Limits.waitingControls; n++)
+      assert.strictEqual(Peering.send(state, peer, topic, joining, false, 0, to), "accepted")
+    assert.strictEqual(Peering.send(state, peer, topic, joining, false, 0, to), "gone")
     assert.strictEqual(state.counters.undeliverable, Limits.waitingControls)
     assert.strictEqual(dialed(), 0)
   })
 
   it("loses what waits when it cannot be reached, and that is counted", () => {
     const { dialed, state, to } = rig()
-    Peering.send(state, peer, topic, joining, 0, to)
+    Peering.send(state, peer, topic, joining, false, 0, to)
     const [dial] = state.byDial.keys()
     const loss = Peering.step(state, { _tag: "DialFailed", dial: dial ?? -1 }, 0, to)
     assert.deepStrictEqual(loss, { _tag: "Gone", peer })
     assert.strictEqual(state.counters.undeliverable, 1)
     // what comes in the pause waits for the next attempt
-    Peering.send(state, peer, topic, joining, 1, to)
+    Peering.send(state, peer, topic, joining, false, 1, to)
     assert.strictEqual(state.byDial.size, 0)
     Peering.step(state, { _tag: "RedialDue", peer }, Limits.redialMinMs, to)
     assert.strictEqual(dialed(), 1)

@@ -1,6 +1,8 @@
 import type { Connection } from "@effect-live/endpoint/Connection"
+import type { EndpointId } from "@effect-live/endpoint/EndpointId"
 import { simStreamWindowBytes } from "@effect-live/endpoint/Limits"
 import { type Link, run, SimNetwork } from "@effect-live/endpoint/testing/SimNetwork"
+import { Simulation } from "@effect-live/sim/Simulation"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, type Scope } from "effect"
 import { Pressure } from "../../src/internal/Pressure.ts"
@@ -14,6 +16,7 @@ interface Rig {
   readonly pressure: Pressure
   readonly there: Connection
   readonly rested: Array<number>
+  readonly lost: Array<number>
   readonly failed: () => string | undefined
   readonly push: (topic: number, text: string, kind?: Kind) => string
   /** The streams that came, in their order: what is on them, `|` between chunks and `.` for their end. */
@@ -22,7 +25,7 @@ interface Rig {
 
 /** A sender on one end of a connection, and what the other end reads. */
 const rig = (
-  test: (rig: Rig) => Effect.Effect<void, never, SimNetwork | Scope.Scope>,
+  test: (rig: Rig) => Effect.Effect<void, never, SimNetwork | Simulation | Scope.Scope>,
   link: Partial<Link> = {},
   read = true
 ) =>
@@ -32,9 +35,16 @@ const rig = (
       const [a, b] = [yield* network.bind("a"), yield* network.bind("b")]
       yield* b.setAlpns(["x"])
       const [here, there] = yield* Effect.all([a.connect(network.addr("b"), ["x"]), b.accept], { concurrency: 2 })
-      const pressure = new Pressure()
+      const pressure = new Pressure(a.id)
       const rested: Array<number> = []
-      const sender = new Sender(here, pressure, (rest) => Effect.sync(() => rested.push(rest)))
+      const lost: Array<number> = []
+      const sender = new Sender({
+        connection: here,
+        peer: b.id,
+        pressure,
+        rested: (rest) => Effect.sync(() => rested.push(rest)),
+        lost: (messages) => lost.push(messages)
+      })
       const running = yield* Effect.forkScoped(sender.run)
       let failed: string | undefined
       running.addObserver((exit) => {
@@ -64,10 +74,20 @@ const rig = (
       if (read) yield* Effect.forkScoped(Effect.forever(accept))
       const push = (topic: number, text: string, kind: Kind = "control") =>
         sender.push(topicOf(topic), new TextEncoder().encode(text), kind)
-      yield* test({ sender, pressure, there, rested, push, streams, failed: () => failed })
+      yield* test({ sender, pressure, there, rested, lost, push, streams, failed: () => failed })
     }),
     { seed: 1, link }
   ).pipe(Effect.orDie)
+
+/** All of three. */
+const circles = <A>(all: ReadonlyArray<A>): ReadonlyArray<readonly [A, A, A]> =>
+  all.flatMap((one) =>
+    all.flatMap((two) =>
+      all.flatMap((three) => (one === two || two === three || one === three ? [] : [[one, two, three] as const]))
+    )
+  )
+
+const targetOf = (name: string) => SimNetwork.useSync(({ addr }) => ({ peer: addr(name).id }))
 
 const headerBytes = Wire.header(topicOf(1)).length
 const settle = Effect.sleep(50)
@@ -246,6 +266,48 @@ describe("what is sent on a connection", { timeout: 30_000 }, () => {
   )
 })
 
+describe("what a connection that has ended was to send", () => {
+  it.effect("is counted, is no pressure for anybody, and nothing more is taken", () =>
+    rig(
+      ({ failed, lost, pressure, push, sender, there }) =>
+        Effect.gen(function* () {
+          const kilobyte = "x".repeat(1024)
+          for (let n = 0; n < Limits.queuedPayloadBytes / 1024; n++) push(1, kilobyte, "payload")
+          push(1, "x")
+          yield* settle
+          const waiting = sender.depth
+          assert.isAbove(waiting, 0)
+          there.close(0, "")
+          yield* settle
+          assert.isDefined(failed())
+          assert.deepStrictEqual(lost, [waiting])
+          assert.deepStrictEqual([sender.depth, sender.payloadBytes, pressure.on], [0, 0, false])
+          for (let n = 0; n < 2_000; n++) assert.strictEqual(push(1, kilobyte, "payload"), "over")
+          assert.deepStrictEqual([sender.depth, pressure.on], [0, false])
+        }),
+      {},
+      false
+    )
+  )
+})
+
+describe("a stream that has ended", () => {
+  it.effect("is remembered until it has arrived, and no longer", () =>
+    rig(
+      ({ push, sender, streams }) =>
+        Effect.gen(function* () {
+          for (let n = 0; n < 200; n++) push(n, "x", "last")
+          yield* Effect.sleep(60)
+          assert.isAbove(sender.endedStreams, 0)
+          yield* Effect.sleep(10_000)
+          assert.strictEqual(streams.length, 200)
+          assert.strictEqual(sender.endedStreams, 0)
+        }),
+      { latencyMs: 50 }
+    )
+  )
+})
+
 describe("pressure", () => {
   it.effect("comes with so many bytes of contents that wait, and goes when half of them are sent", () =>
     rig(
@@ -267,7 +329,7 @@ describe("pressure", () => {
   it.effect("holds up whoever asks until the peer has taken half, but only so long", () =>
     rig(({ pressure }) =>
       Effect.gen(function* () {
-        const [fast, slow] = [{}, {}]
+        const [fast, slow] = [yield* targetOf("fast"), yield* targetOf("slow")]
         assert.isFalse(pressure.on)
         pressure.rise(fast)
         const waiting = yield* Effect.forkScoped(pressure.relief)
@@ -287,7 +349,40 @@ describe("pressure", () => {
         assert.isFalse(pressure.on, "nobody waits for the slow one any more")
         pressure.fall(slow)
         pressure.rise(slow)
-        assert.isTrue(pressure.on, "until it has caught up")
+        const { nowMs } = yield* Simulation
+        const before = nowMs()
+        yield* pressure.relief
+        assert.strictEqual(nowMs(), before, "nor when it has caught up and is behind again")
+        pressure.fall(slow)
+        yield* Effect.sleep(Limits.slowMs)
+        pressure.rise(slow)
+        yield* pressure.relief
+        assert.approximately(nowMs() - before, Limits.slowMs + Limits.pressureMs, 1, "but once in a while")
+      })
+    )
+  )
+
+  it.effect("of a peer never holds up its own reader, nor are peers held up in a circle", () =>
+    rig(() =>
+      Effect.gen(function* () {
+        const ids = (yield* Effect.forEach(["a", "b", "c", "d"], targetOf)).map(({ peer }) => peer)
+        // whether the reader of `from` waits for `to`
+        const waits = (self: EndpointId, from: EndpointId, to: EndpointId): boolean => {
+          const pressure = new Pressure(self)
+          pressure.rise({ peer: to })
+          return pressure.reliefFor(from) !== undefined
+        }
+        let waiting = 0
+        for (const self of ids) {
+          for (const from of ids) {
+            assert.isFalse(waits(self, from, from))
+            for (const to of ids) if (from !== self && to !== self && waits(self, from, to)) waiting++
+          }
+        }
+        assert.isAbove(waiting, 0)
+        for (const [one, two, three] of circles(ids)) {
+          assert.isFalse(waits(two, one, three) && waits(three, two, one) && waits(one, three, two))
+        }
       })
     )
   )
