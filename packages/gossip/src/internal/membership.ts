@@ -295,7 +295,7 @@ export const release = <P extends PeerId>(state: State<P>, peer: P, out: Out<P>)
 }
 
 /** The way may be slow; who has not said anything in the end may not even be in the topic. */
-export const awaitAnswer = <P extends PeerId>(state: State<P>, peer: P, out: Out<P>): void => {
+const awaitAnswer = <P extends PeerId>(state: State<P>, peer: P, out: Out<P>): void => {
   state.silent.add(peer)
   if (state.silent.size > Limits.silentPeersPerTopic) {
     for (const oldest of state.silent) {
