@@ -140,8 +140,7 @@ const step = (options: Options, state: State, event: Event, now: number, out: Ou
     case "ShutDown":
       return shutDown(state, event.replyTo, now, out)
     case "ShutDownDue":
-      Peering.closeAll(state.peers, out)
-      return leave(state, out)
+      return goodbye(state, out)
     default: {
       const loss = Peering.step(state.peers, event, now, out)
       if (loss !== undefined) lost(state, loss, now, out)
@@ -370,7 +369,11 @@ const shutDown = (state: State, replyTo: Actor.ReplyTo<void>, now: number, out: 
 }
 
 const leave = (state: State, out: Out): void => {
-  if (state.leaving.length === 0 || !Peering.isFlushed(state.peers)) return
+  if (state.leaving.length > 0 && Peering.isFlushed(state.peers)) goodbye(state, out)
+}
+
+/** Whoever has not taken the last of it by now does not get it. */
+const goodbye = (state: State, out: Out): void => {
   Peering.closeAll(state.peers, out)
   for (const replyTo of state.leaving.splice(0)) out.push(Actor.reply(replyTo, undefined))
 }
