@@ -170,13 +170,14 @@ export const layer = (options: Options = {}): Layer.Layer<Gossip, never, Endpoin
       if (publishAddrs) {
         const changed = (addr: EndpointAddr) =>
           Effect.ignore(actor.tell({ _tag: "DataChanged", data: AddrInfo.encode(addr, config) }))
-        yield* Effect.forkScoped(Stream.runForEach(endpoint.addrChanges, changed))
+        yield* Effect.forkScoped(Stream.runForEach(endpoint.addrChanges, changed), { startImmediately: true })
       }
       yield* Effect.forkScoped(
         Effect.andThen(
           Effect.exit(actor.join),
           Effect.sync(() => driver.ended())
-        )
+        ),
+        { startImmediately: true }
       )
       yield* Effect.orDie(router.handle([driver.alpn], (connection) => driver.links.welcome(actor, connection)))
       // before the Router gives our connections up

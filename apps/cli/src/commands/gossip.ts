@@ -26,6 +26,7 @@ export const gossip = Command.make(
       (run) => run.gossip(input)
     )
 ).pipe(
+  Command.withShortDescription("Join a gossip topic, and chat with everybody in it."),
   Command.withDescription(
     "Join a gossip topic: each line of stdin goes to everybody in it, and what others say is printed. With --bootstrap, lines wait for the first neighbor. A line that was said within the last 90 seconds, by whomever, does not go out again. The sender that is printed is the neighbor that passed a line on, which need not have written it."
   ),

@@ -211,8 +211,9 @@ export class Links {
       )
     )
     return Effect.gen(function* () {
-      yield* Effect.forkScoped(sending)
-      yield* Effect.forkScoped(answering)
+      // at once: what is interrupted before it has begun does not end as it should, and the sender has to count what it holds
+      yield* Effect.forkScoped(sending, { startImmediately: true })
+      yield* Effect.forkScoped(answering, { startImmediately: true })
       yield* receiving
       return yield* connection.closed
     }).pipe(Effect.scoped)

@@ -240,7 +240,8 @@ export class Sender implements Target {
     const forget = (): void => {
       if (this.#ended.get(topic) === send) this.#ended.delete(topic)
     }
-    return Effect.asVoid(Effect.forkChild(Effect.andThen(Effect.exit(send.flushed), Effect.sync(forget))))
+    const arrived = Effect.andThen(Effect.exit(send.flushed), Effect.sync(forget))
+    return Effect.asVoid(Effect.forkChild(arrived, { startImmediately: true }))
   }
 
   #finishAll(): Effect.Effect<void> {
