@@ -63,7 +63,9 @@ const subscribe = Effect.fnUntraced(function* (id: TopicId.TopicId) {
   const scope = yield* Scope.fork(yield* Effect.scope)
   const topic = yield* Scope.provide(subscribe(id, bootstrap), scope)
   const told = options.count === undefined ? tell(id) : count(id, Number(options.count))
-  yield* Stream.runForEach(topic.events, (event) => Effect.sync(() => told(event))).pipe(Effect.forkIn(scope))
+  yield* Stream.runForEachArray(topic.events, (events) => Effect.sync(() => events.forEach(told))).pipe(
+    Effect.forkIn(scope)
+  )
   return { topic, scope } satisfies Membership
 })
 
@@ -163,9 +165,11 @@ const filled = (bytes: string) => new Uint8Array(Number(bytes)).fill(0x78)
 /** Contents that differ in their first eight bytes. */
 const burst = Effect.fnUntraced(function* (topic: Gossip.Topic, argument: string) {
   const [count = 0, bytes = 0] = argument.split(" ").map(Number)
+  const content = new Uint8Array(Math.max(bytes, 8)).fill(0x78)
+  const view = new DataView(content.buffer)
+  view.setUint32(0, 0)
   for (let number = 0; number < count; number++) {
-    const content = new Uint8Array(Math.max(bytes, 8)).fill(0x78)
-    new DataView(content.buffer).setBigUint64(0, BigInt(number))
+    view.setUint32(4, number)
     yield* topic.broadcast(content)
   }
 })

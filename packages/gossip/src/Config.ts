@@ -1,6 +1,6 @@
 /** What HyParView and PlumTree can be told; the defaults are those of the Rust peers (iroh-gossip sections 3.1, 4.1). */
 export interface Membership {
-  /** Peers that we talk to. */
+  /** Peers that we talk to. With 1 a swarm of more than two is never whole. */
   readonly activeViewCapacity: number
   /** Peers that we know of besides. */
   readonly passiveViewCapacity: number

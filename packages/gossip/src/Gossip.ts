@@ -8,7 +8,8 @@ import { Endpoint } from "@effect-live/endpoint/Endpoint"
 import type { EndpointAddr } from "@effect-live/endpoint/EndpointAddr"
 import type { EndpointId } from "@effect-live/endpoint/EndpointId"
 import { Router } from "@effect-live/endpoint/Router"
-import { Config, Context, Effect, Layer, Result, Schema, type Scope, Stream } from "effect"
+import { encode } from "@effect-live/wire/Writer"
+import { Clock, Config, Context, Effect, Layer, Result, Schema, type Scope, Stream } from "effect"
 import * as AddrInfo from "./AddrInfo.ts"
 import * as Settings from "./Config.ts"
 import * as GossipCore from "./GossipCore.ts"
@@ -47,7 +48,7 @@ export interface SubscribeOptions {
   readonly admit?: (peer: EndpointId) => boolean
   /**
    * Whether a content may be delivered and forwarded, asked once before either. `from` is the previous hop, not the author. Every
-   * subscriber of the topic has to agree.
+   * subscriber of the topic has to agree. Copy of the content what is to be kept: it is a view of all that came with it.
    */
   readonly validate?: (content: Uint8Array, from: EndpointId) => boolean
   /** Events that wait to be read, at least 1; `Limits.subscriberEvents` without it. */
@@ -60,8 +61,7 @@ export interface Topic {
   /**
    * Sends a content to the swarm. Success says that it was handed to the neighbors, not that anybody has it. Peers that join later do
    * not get it. Waits for neighbors that have much to read, but for a slow one only so long: `Limits.pressureMs`, at most once in
-   * `Limits.slowMs`. Errors: see
-   * `BroadcastError`; equal content within 90 seconds is `Known`.
+   * `Limits.slowMs`. Errors: see `BroadcastError`; equal content within 90 seconds is `Known`.
    */
   readonly broadcast: (content: Uint8Array) => Effect.Effect<void, BroadcastError>
   /** The same to the neighbors only: they do not forward it. It is never `Known`. */
@@ -74,7 +74,8 @@ export interface Topic {
   readonly neighbors: () => ReadonlyArray<EndpointId>
   /**
    * What happens from the subscription on, the neighbors that were there before first. Ends with the service. Several readers share
-   * the events: subscribe again for all of them twice.
+   * the events: subscribe again for all of them twice. `Stream.runForEachArray` reads thousands a second at the least cost. A content
+   * must not be written to, and is a view of a block of at most `Limits.cacheBlockBytes`: copy one that is kept for long.
    */
   readonly events: Stream.Stream<Event>
 }
@@ -156,6 +157,7 @@ export const layer = (options: Options = {}): Layer.Layer<Gossip, never, Endpoin
         book: yield* AddressBook,
         config,
         alpn: options.alpn ?? alpn,
+        clock: yield* Clock.Clock,
         log: (warning) => void Effect.runForkWith(services)(warning)
       })
       const publishAddrs = options.publishAddrs ?? true
@@ -232,6 +234,7 @@ class Driver {
     readonly book: typeof AddressBook.Service
     readonly config: Settings.Config
     readonly alpn: string
+    readonly clock: Clock.Clock
     readonly log: (warning: Effect.Effect<void>) => void
   }) {
     this.alpn = options.alpn
@@ -363,7 +366,7 @@ class Driver {
       if (bytes.length > maxBytes) return fail(new TooLarge({ bytes: bytes.length, maxBytes }))
       if (subscriber.ended) return fail(new Stopped())
       // what is kept and sent must not change when the caller's array does
-      const content = bytes.slice()
+      const content = encode((writer) => writer.raw(bytes))
       const id = contentId(content)
       const asked = actor
         .ask<void, GossipCore.BroadcastRefusal>((replyTo) => ({

@@ -223,9 +223,20 @@ const emit = (state: State, topic: TopicId, event: Topic.Event<EndpointId>, now:
 }
 
 const received = (state: State, event: Extract<Event, { readonly _tag: "Received" }>, now: number, out: Out): void => {
-  const { connection, message, topic } = event
+  const { connection, messages, topic } = event
   const link = Peering.heard(state.peers, connection, now, out)
   if (link === undefined) return
+  for (const message of messages) receive(state, link, topic, message, now, out)
+}
+
+const receive = (
+  state: State,
+  link: Peers.Link,
+  topic: TopicId,
+  message: Message.Message<EndpointId>,
+  now: number,
+  out: Out
+): void => {
   const input = { _tag: "RecvMessage", topic, from: link.peer.id, message } as const
   if (state.joined.has(topic)) {
     link.heard.add(topic)
@@ -239,7 +250,7 @@ const received = (state: State, event: Extract<Event, { readonly _tag: "Received
   // when we subscribe would undo what follows
   if (message._tag === "Join" || refused.has(topic) || refused.size >= Limits.refusalsPerConnection) return
   refused.add(topic)
-  out.push({ _tag: "Send", connection, topic, message: { _tag: "Disconnect", alive: false } })
+  out.push({ _tag: "Send", connection: link.connection, topic, message: { _tag: "Disconnect", alive: false } })
 }
 
 // ---- subscribers ----------------------------------------------------------------------------------------------------

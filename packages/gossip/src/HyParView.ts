@@ -12,39 +12,39 @@ import * as Former from "./internal/Former.ts"
 import { mayForwardJoin, mayIntroduce } from "./internal/introductions.ts"
 import {
   addActive,
-  addNodes,
   addPassive,
-  answer,
   disconnect,
-  endedAlive,
   forget,
-  hasEndedAlive,
   goodbye,
-  infos,
   isAdmitted,
-  lookFor,
-  takeAnswer,
-  trimFormer,
-  maxNodes,
   needed,
-  onRequestTimeout,
+  type Out,
   refill,
   refuse,
-  release,
   remember,
   remove,
   removePassive,
+  unreachable,
+  wanted
+} from "./internal/membership.ts"
+import * as Nodes from "./internal/Nodes.ts"
+import { lookFor, probe, scheduleProbe } from "./internal/probing.ts"
+import {
+  type Asked,
+  type Ended,
+  endedAlive,
+  hasEndedAlive,
+  hasFailed,
+  release,
   request,
-  requestAgain,
   requests,
   sendJoin,
   sendNeighbor,
-  sendShuffle,
-  sendShuffleReply,
-  wanted,
-  type Out
-} from "./internal/membership.ts"
-import * as Nodes from "./internal/Nodes.ts"
+  type Silent,
+  takeNeighbor,
+  tell
+} from "./internal/requests.ts"
+import { addNodes, onShuffle, shuffle } from "./internal/shuffles.ts"
 import * as View from "./internal/View.ts"
 import * as Limits from "./Limits.ts"
 import type * as Message from "./Message.ts"
@@ -86,12 +86,6 @@ export interface Options<P extends PeerId> {
   readonly admit?: Admit<P> | undefined
 }
 
-interface Ended {
-  readonly at: number
-  /** Our Neighbor was not answered yet: the next one of this peer is the answer, which crosses our Disconnect. */
-  answerDue: boolean
-}
-
 /** `active` and `passive` are disjoint and never hold oneself. Everybody may read, only `handle` writes. */
 export interface State<P extends PeerId> {
   readonly self: P
@@ -101,21 +95,25 @@ export interface State<P extends PeerId> {
   readonly admit: Admit<P> | undefined
   readonly active: Array<P>
   readonly passive: Array<P>
+  /** Who had no room in `passive`, and who could not be reached while nobody could, oldest first: for when `passive` is empty. */
+  readonly reserve: Array<P>
   /**
-   * Peers to which a Neighbor was sent and whose Neighbor has not come back, with the time of it. Those of neighbors have no timer: they
+   * Peers to which a Neighbor was sent and whose Neighbor has not come back. Those of neighbors have no timer: they
    * keep two peers from answering each other's Neighbor for ever (section 3.7).
    */
-  readonly pending: Map<P, number>
-  /** Of peers in either view, asked, or looked for. */
+  readonly pending: Map<P, Asked>
+  /** Of peers in either view or the reserve, asked, or looked for. */
   readonly peerData: Map<P, Message.PeerData>
   /** Peers with which a link was ended alive lately, oldest first: the end of that connection says nothing more. */
   readonly aliveDisconnect: Map<P, Ended>
   /** Peers that have said nothing since we wrote to them, and get some more time. */
-  readonly silent: Set<P>
+  readonly silent: Map<P, Silent>
   /** When a Join was last forwarded, of peers of which that was lately; oldest first. */
   readonly joined: Map<P, number>
   /** When we last wrote to nodes that we only heard of, oldest first. */
   readonly introducedAt: Array<number>
+  /** Number of the last request. */
+  requested: number
   /** How many peers in a row had no room for us, and when the last one said so. */
   refusals: number
   refusedAt: number
@@ -137,12 +135,14 @@ export const make = <P extends PeerId>(options: Options<P>): State<P> => ({
   admit: options.admit,
   active: [],
   passive: [],
+  reserve: [],
   pending: new Map(),
   peerData: new Map(),
   aliveDisconnect: new Map(),
-  silent: new Set(),
+  silent: new Map(),
   joined: new Map(),
   introducedAt: [],
+  requested: 0,
   refusals: 0,
   refusedAt: 0,
   former: Former.make(),
@@ -181,7 +181,7 @@ export const handle = <P extends PeerId>(state: State<P>, input: Input<P>, now: 
     state.shuffleScheduled = true
     out.push({ _tag: "ScheduleTimer", delayMs: state.config.shuffleIntervalMs, timer: { _tag: "DoShuffle" } })
   }
-  Former.schedule(state.former, state.active.length === 0, state.rng, out)
+  scheduleProbe(state, out)
 }
 
 /**
@@ -211,7 +211,7 @@ const requestJoin = <P extends PeerId>(state: State<P>, peer: P, out: Out<P>): v
   if (peer === state.self || !isAdmitted(state, peer)) return
   Former.join(state.former, peer)
   // A Join would be forwarded and cost others their links; a neighbor only needs to know that it is one.
-  if (state.active.includes(peer)) return sendNeighbor(state, peer, "High", out)
+  if (state.active.includes(peer)) return void sendNeighbor(state, peer, "High", false, out)
   lookFor(state, peer)
   sendJoin(state, peer, out)
 }
@@ -225,6 +225,7 @@ const quit = <P extends PeerId>(state: State<P>, out: Out<P>): void => {
   for (const peer of state.pending.keys()) goodbye(peer, false, out)
   state.pending.clear()
   state.passive.length = 0
+  state.reserve.length = 0
   state.former.entries.length = 0
   state.former.bootstrap.length = 0
 }
@@ -239,14 +240,12 @@ const onPeerDisconnected = <P extends PeerId>(state: State<P>, peer: P, out: Out
     else lookFor(state, peer)
     return refill(state, wanted(state.config), peer, out)
   }
+  // That was the connection of a link which ended: what we have asked since goes another way, or its timer comes.
+  if (hasEndedAlive(state, peer)) return
   state.silent.delete(peer)
   const wasPending = state.pending.delete(peer)
-  if (!hasEndedAlive(state, peer)) removePassive(state, peer)
-  forget(state, peer)
-  if (!wasPending) return
-  // Who cannot be reached is not kept a second time.
-  state.aliveDisconnect.delete(peer)
-  refill(state, wanted(state.config), peer, out)
+  unreachable(state, peer)
+  if (wasPending) refill(state, wanted(state.config), peer, out)
 }
 
 const onTimer = <P extends PeerId>(state: State<P>, timer: Timer<P>, out: Out<P>): void => {
@@ -256,41 +255,18 @@ const onTimer = <P extends PeerId>(state: State<P>, timer: Timer<P>, out: Out<P>
       shuffle(state, out)
       return refill(state, wanted(state.config), undefined, out)
     case "PendingNeighborRequest":
-      return onRequestTimeout(state, timer.peer, out)
+      if (!hasFailed(state, timer, out)) return
+      unreachable(state, timer.peer)
+      return refill(state, wanted(state.config), undefined, out)
     case "ProbeFormer":
       return probe(state, out)
   }
 }
 
-const shuffle = <P extends PeerId>(state: State<P>, out: Out<P>): void => {
-  const { active, config, passive, rng, self } = state
-  const target = View.pick(active, rng)
-  if (target === undefined) return
-  const ids = View.sample(active, config.shuffleActiveViewCount, target, rng)
-  ids.push(...View.sample(passive, config.shufflePassiveViewCount, target, rng), self)
-  sendShuffle(state, target, self, infos(state, ids), config.shuffleRandomWalkLength, out)
-}
-
-/** Looks for who was lost (section 7.3): one at a time, and for all bootstrap peers as long as there is no neighbor. */
-const probe = <P extends PeerId>(state: State<P>, out: Out<P>): void => {
-  const { active, former } = state
-  former.scheduled = false
-  trimFormer(state)
-  if (active.length === 0) {
-    const peer = Former.next(former)
-    for (const bootstrap of former.bootstrap) if (isAdmitted(state, bootstrap)) sendJoin(state, bootstrap, out)
-    if (peer !== undefined && !former.bootstrap.includes(peer)) sendJoin(state, peer, out)
-  } else if (Former.isDue(former, active.length >= wanted(state.config), state.time)) {
-    const peer = Former.next(former)
-    // Not Low: two halves of a swarm whose views are full would refuse each other for ever. High costs a link per peer that came back.
-    if (peer !== undefined) requestAgain(state, peer, "High", out)
-  }
-  refill(state, needed(state.config), undefined, out)
-}
-
 // Messages (section 3.5)
 
 const onMessage = <P extends PeerId>(state: State<P>, from: P, message: Message.Membership<P>, out: Out<P>): void => {
+  const late = state.silent.get(from)?.asked === true
   state.silent.delete(from)
   if (message._tag === "Disconnect") return onDisconnect(state, from, message.alive, out)
   if (!isAdmitted(state, from)) return refuse(state, from, out)
@@ -298,7 +274,7 @@ const onMessage = <P extends PeerId>(state: State<P>, from: P, message: Message.
     case "Join":
       return onJoin(state, from, message.data, out)
     case "Neighbor":
-      return onNeighbor(state, from, message.priority, message.data, out)
+      return onNeighbor(state, from, message.priority, message.data, late, out)
     case "ForwardJoin":
       onForwardJoin(state, from, message.peer, message.ttl, out)
       break
@@ -316,7 +292,7 @@ const onMessage = <P extends PeerId>(state: State<P>, from: P, message: Message.
 const onJoin = <P extends PeerId>(state: State<P>, from: P, data: Message.PeerData | undefined, out: Out<P>): void => {
   addActive(state, from, data, "High", out)
   // Always, whatever was sent before: who joins may have just been started again (section 7.1, 8).
-  sendNeighbor(state, from, "High", out)
+  sendNeighbor(state, from, "High", false, out)
   if (!mayForwardJoin(state, from)) return
   const peer: Message.PeerInfo<P> = { id: from, data: Nodes.usableData(data, state.maxMessageBytes) }
   const message: Message.Membership<P> = { _tag: "ForwardJoin", peer, ttl: state.config.activeRandomWalkLength }
@@ -335,7 +311,7 @@ const onForwardJoin = <P extends PeerId>(
   const ttl = Math.min(receivedTtl, config.activeRandomWalkLength)
   if (active.includes(peer.id)) {
     remember(state, peer.id, peer.data, out)
-    return answer(state, peer.id, "High", out)
+    return tell(state, peer.id, "High", false, out)
   }
   if (ttl === 0 || active.length <= 1) {
     if (requests(state) >= Limits.neighborRequestsPerTopic || !(state.pending.has(peer.id) || mayIntroduce(state)))
@@ -351,49 +327,29 @@ const onForwardJoin = <P extends PeerId>(
   out.push({ _tag: "SendMessage", peer: to, message: { _tag: "ForwardJoin", peer: info, ttl: ttl - 1 } })
 }
 
-const onShuffle = <P extends PeerId>(
-  state: State<P>,
-  from: P,
-  message: Extract<Message.Membership<P>, { readonly _tag: "Shuffle" }>,
-  out: Out<P>
-): void => {
-  const { active, config, rng } = state
-  const { origin } = message
-  if (origin === state.self || !isAdmitted(state, origin)) return
-  const nodes = message.nodes.slice(0, maxNodes(config))
-  const ttl = Math.min(message.ttl, config.shuffleRandomWalkLength)
-  if (ttl > 0 && active.length > 1) {
-    const others = active.filter((peer) => peer !== origin && peer !== from)
-    const to = View.pick(others, rng)
-    if (to !== undefined) sendShuffle(state, to, origin, nodes, ttl - 1, out)
-    return
-  }
-  addNodes(state, nodes, out)
-  if (origin !== from && !active.includes(origin) && !mayIntroduce(state)) return
-  sendShuffleReply(state, origin, nodes.length, out)
-  if (origin !== from) release(state, origin, out)
-}
-
 const onNeighbor = <P extends PeerId>(
   state: State<P>,
   from: P,
   priority: Message.Priority,
   data: Message.PeerData | undefined,
+  late: boolean,
   out: Out<P>
 ): void => {
-  const isReply = takeAnswer(state, from)
+  const meaning = takeNeighbor(state, from, late)
+  // With room for one only, those whom we throw out for each other would do so without end; it hears our Disconnect next.
+  if (meaning === "crossed" && state.config.activeViewCapacity === 1) return release(state, from, out)
   if (!addActive(state, from, data, priority, out)) {
     forget(state, from)
     return disconnect(state, from, true, out)
   }
-  if (!isReply) answer(state, from, priority, out)
+  if (meaning !== "answer") tell(state, from, priority, true, out)
 }
 
 const onDisconnect = <P extends PeerId>(state: State<P>, from: P, alive: boolean, out: Out<P>): void => {
-  const sentAt = state.pending.get(from)
+  const asked = state.pending.get(from)
   const index = state.active.indexOf(from)
   if (index >= 0) {
-    const isAnswer = sentAt !== undefined && state.time < sentAt + state.config.neighborRequestTimeoutMs
+    const isAnswer = asked !== undefined && state.time < asked.at + state.config.neighborRequestTimeoutMs
     remove(state, index, alive ? "evicted" : isAnswer ? "refused" : "left", out)
   }
   state.pending.delete(from)
@@ -401,7 +357,7 @@ const onDisconnect = <P extends PeerId>(state: State<P>, from: P, alive: boolean
   if (alive) {
     if (index >= 0) addPassive(state, from, undefined, out)
     endedAlive(state, from, false)
-    if (index < 0 && sentAt !== undefined) {
+    if (index < 0 && asked !== undefined) {
       state.refusals++
       state.refusedAt = state.time
     }
@@ -414,5 +370,5 @@ const onDisconnect = <P extends PeerId>(state: State<P>, from: P, alive: boolean
   }
   forget(state, from)
   if (index >= 0 && !alive) refill(state, wanted(state.config), from, out)
-  else if (index >= 0 || sentAt !== undefined) refill(state, needed(state.config), from, out)
+  else if (index >= 0 || asked !== undefined) refill(state, needed(state.config), from, out)
 }

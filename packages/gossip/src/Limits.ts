@@ -19,7 +19,10 @@ export const refusedIdsPerTopic = 16_384
 export const cachedMessagesPerTopic = 131_072
 
 /** Bytes of the contents that a topic keeps to answer Grafts. One more makes it drop the oldest sixteenth. */
-export const cachedBytesPerTopic = 32 * 1024 * 1024
+export const cachedBytesPerTopic = 64 * 1024 * 1024
+
+/** These lie together in blocks of so many bytes at most: who holds on to a content that was delivered holds its block. */
+export const cacheBlockBytes = 65_536
 
 /** Advertised ids of a topic whose contents are awaited. Further ones are not looked at. */
 export const missingIdsPerTopic = 65_536
@@ -48,7 +51,10 @@ export const topicIdBytes = 32
 // ---- the actor and its connections
 
 /** Events that wait in the actor's inbox; whoever reads from a peer waits for room. */
-export const inboxEvents = 1_024
+export const inboxEvents = 256
+
+/** Bytes of messages that one stream hands to the actor in one event. The message that makes it more is the last one of its event. */
+export const receivedBytes = 65_536
 
 /** Topics that one Gossip service is in at the same time. */
 export const topics = 4_096
@@ -168,6 +174,15 @@ export const neighborRequestsPerTopic = 64
 /** Bytes of what a peer published about itself, to be kept and passed on. More is taken for none. */
 export const peerDataBytes = 1_024
 
+/**
+ * Peers that a topic has heard of but has no room for in its passive view, or that did not answer while it had no neighbor: asked when
+ * nobody else is left. One more makes it forget the oldest.
+ */
+export const reservedPeersPerTopic = 128
+
+/** Of these, how many are asked between two probes. */
+export const restockedPeers = 8
+
 /** Ids that a topic joins again while it has no neighbor. One more makes it forget the oldest. */
 export const bootstrapPeersPerTopic = 32
 
@@ -220,6 +235,17 @@ export const strangerDials = 128
 
 /** Of `peers`, kept for those who connect to us and those that the application gave. */
 export const keptPeers = 1_024
+
+/**
+ * Ids of others, that we have not seen lately, which are read from one connection at once, and which are granted it again in a second:
+ * each costs a tenth of a millisecond. Then its ForwardJoins, Shuffles and ShuffleReplies are dropped and counted, and all else is read.
+ */
+export const freshIds = 1_024
+export const freshIdsPerSecond = 256
+
+/** The same from all connections. */
+export const freshIdsOfAll = 8_192
+export const freshIdsOfAllPerSecond = 2_048
 
 /** Nodes of a Shuffle or ShuffleReply that are read. Further ones are skipped. */
 export const shuffleNodes = 16

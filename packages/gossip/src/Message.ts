@@ -41,7 +41,7 @@ export interface Advertised {
   readonly round: number
 }
 
-/** A content on its way. `id` was computed from `content` by whoever decoded or broadcast it. */
+/** A content on its way, which may be a view of more bytes. `id` was computed from `content` by whoever decoded or broadcast it. */
 export interface Gossip {
   readonly _tag: "Gossip"
   readonly id: MessageId

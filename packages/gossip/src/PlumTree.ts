@@ -6,6 +6,7 @@
  * for neighbors goes to all of them and is never pruned (13), known content is not sent again (14), the links of a few trees and the last
  * eager link are kept (16), everything is bounded and counted (19), rounds saturate (20), no frame is too large (3).
  */
+import * as Rng from "@effect-live/actor/Rng"
 import type * as Config from "./Config.ts"
 import * as Contents from "./internal/Contents.ts"
 import * as Missing from "./internal/Missing.ts"
@@ -80,6 +81,8 @@ export interface Options<P extends PeerId> {
   readonly admit?: ((peer: P) => boolean) | undefined
   /** Asked once for every content before it is delivered and forwarded. What it refuses is remembered by its id. */
   readonly validate?: Validate<P> | undefined
+  /** A number that no peer knows, so that none can choose ids that are slow to find; 0 without it. What happens does not depend on it. */
+  readonly salt?: number | undefined
 }
 
 /** `eager` and `lazy` are disjoint and hold all neighbors. Everybody may read, only `handle` writes. */
@@ -119,7 +122,7 @@ export const make = <P extends PeerId>(options: Options<P>): State<P> => ({
   eager: [],
   lazy: [],
   links: new Map(),
-  contents: Contents.make(),
+  contents: Contents.make(options.salt ?? 0),
   references: References.make(),
   missing: new Map(),
   dispatchScheduled: false,
@@ -220,13 +223,14 @@ const onBroadcast = <P extends PeerId>(
     for (const peer of state.links.keys()) out.push({ _tag: "SendMessage", peer, message })
     return
   }
-  if (isKnown(state, id)) {
+  const hash = Rng.hash(id)
+  if (state.contents.received.has(id, hash)) {
     state.stats.repeated++
     return
   }
-  remember(state, state.contents.received, id, Limits.idsPerTopic, out)
-  References.consider(state.references, id, undefined, state.timeMs)
-  forward(state, id, content, 0, undefined, Missing.resolve(state, id), out)
+  remember(state, state.contents.received, id, hash, out)
+  References.consider(state.references, hash, undefined, state.timeMs)
+  forward(state, id, hash, content, 0, undefined, Missing.resolve(state, id), out)
 }
 
 const neighbors: Message.Scope = { _tag: "Neighbors" }
@@ -240,62 +244,68 @@ const onGossip = <P extends PeerId>(
 ): void => {
   const { id, content, scope } = message
   const { contents, stats } = state
+  const hash = Rng.hash(id)
   // What was for neighbors only comes from its author and over one link: it repeats nothing that came through the swarm.
-  if (scope._tag === "Swarm" && contents.received.has(id)) {
+  if (scope._tag === "Swarm" && contents.received.has(id, hash)) {
     stats.duplicates++
     if (link !== undefined) Tree.onDuplicate(state, link, out)
     return
   }
-  if (contents.refused.has(id)) {
+  if (contents.refused.has(id, hash)) {
     stats.refused++
     return
   }
   if (state.validate !== undefined && !state.validate(content, from, id)) {
     stats.refused++
-    remember(state, contents.refused, id, Limits.refusedIdsPerTopic, out)
+    remember(state, contents.refused, id, hash, out)
     Missing.resolve(state, id)
     return
   }
   stats.delivered++
+  let kept: Uint8Array | undefined
   if (scope._tag === "Swarm") {
     const round = Math.min(scope.round + 1, Limits.maxRound)
-    remember(state, contents.received, id, Limits.idsPerTopic, out)
+    remember(state, contents.received, id, hash, out)
     const missing = Missing.resolve(state, id)
-    forward(state, id, content, round, from, missing, out)
-    References.consider(state.references, id, from, state.timeMs)
+    kept = forward(state, id, hash, content, round, from, missing, out)
+    References.consider(state.references, hash, from, state.timeMs)
     if (link !== undefined) {
       link.unanswered = 0
       if (missing !== undefined) Missing.learn(state, missing, link, round, out)
     }
     if (scope.round > stats.maxRound) stats.maxRound = scope.round
   }
-  out.push({ _tag: "EmitEvent", event: { _tag: "Received", id, content, deliveredFrom: from, scope } })
+  // what came may be a view of much more
+  const delivered = kept ?? content.slice()
+  out.push({ _tag: "EmitEvent", event: { _tag: "Received", id, content: delivered, deliveredFrom: from, scope } })
 }
 
 /**
  * Keeps a content to answer Grafts, sends it over the eager links and advertises it over the lazy ones, but not to those who have it. One
- * more hop may make its frame too large for them (section 2.8): then it goes no further, neither now nor as the answer to a Graft.
+ * more hop may make its frame too large for them (section 2.8): then it goes no further, neither now nor as the answer to a Graft. Gives
+ * the content as it is kept.
  */
 const forward = <P extends PeerId>(
   state: State<P>,
   id: Message.MessageId,
+  hash: number,
   content: Uint8Array,
   round: number,
   from: P | undefined,
   missing: Missing.Missing<P> | undefined,
   out: Array<Topic.Output<P>>
-): void => {
+): Uint8Array | undefined => {
   if (Contents.bodyBytes(content, round) >= state.maxMessageBytes) {
     state.stats.tooFar++
-    return
+    return undefined
   }
-  const message: Message.Gossip = { _tag: "Gossip", id, content, scope: { _tag: "Swarm", round } }
-  const expiresAtMs = state.timeMs + state.config.messageCacheRetentionMs
-  state.stats.contentsEvicted += Contents.keep(state.contents, message, expiresAtMs)
+  const { cache } = state.contents
+  state.stats.contentsEvicted += cache.makeRoom(content.length)
+  const message = cache.keep(id, hash, content, round, state.timeMs + state.config.messageCacheRetentionMs)
   for (const peer of state.eager) {
     if (peer !== from && !Missing.hasAdvertised(missing, peer)) out.push({ _tag: "SendMessage", peer, message })
   }
-  if (state.lazy.length === 0) return
+  if (state.lazy.length === 0) return message.content
   let queued = false
   const advertised: Message.Advertised = { id, round }
   for (const peer of state.lazy) {
@@ -305,9 +315,11 @@ const forward = <P extends PeerId>(
     link.queue.push(advertised)
     if (link.queue.length >= state.maxIHaves) sendIHave(link, out)
   }
-  if (!queued || state.dispatchScheduled) return
-  state.dispatchScheduled = true
-  out.push({ _tag: "ScheduleTimer", delayMs: state.config.dispatchTimeoutMs, timer: { _tag: "DispatchLazyPush" } })
+  if (queued && !state.dispatchScheduled) {
+    state.dispatchScheduled = true
+    out.push({ _tag: "ScheduleTimer", delayMs: state.config.dispatchTimeoutMs, timer: { _tag: "DispatchLazyPush" } })
+  }
+  return message.content
 }
 
 const sendIHave = <P extends PeerId>(link: Tree.Link<P>, out: Array<Topic.Output<P>>): void => {
@@ -333,12 +345,12 @@ const onTimer = <P extends PeerId>(state: State<P>, timer: Timer<P>, out: Array<
 
 const remember = <P extends PeerId>(
   state: State<P>,
-  ids: Map<Message.MessageId, number>,
+  ids: Contents.Ids,
   id: Message.MessageId,
-  limit: number,
+  hash: number,
   out: Array<Topic.Output<P>>
 ): void => {
-  state.stats.idsEvicted += Contents.remember(ids, id, state.timeMs + state.config.messageIdRetentionMs, limit)
+  state.stats.idsEvicted += ids.remember(id, hash, state.timeMs + state.config.messageIdRetentionMs)
   scheduleEvict(state, out)
 }
 

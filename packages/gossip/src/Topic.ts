@@ -26,7 +26,8 @@ export type Event<P extends PeerId> =
 
 export type Timer<P extends PeerId> =
   | { readonly _tag: "DoShuffle" }
-  | { readonly _tag: "PendingNeighborRequest"; readonly peer: P }
+  /** `request`: the number of that one, as later ones to the same peer have timers of their own. */
+  | { readonly _tag: "PendingNeighborRequest"; readonly peer: P; readonly request: number }
   | { readonly _tag: "SendGraft"; readonly id: Message.MessageId }
   | { readonly _tag: "DispatchLazyPush" }
   | { readonly _tag: "EvictCache" }
@@ -68,6 +69,8 @@ export interface Options<P extends PeerId> {
   readonly admit?: HyParView.Admit<P> | undefined
   /** Which contents are delivered and forwarded; without it all. */
   readonly validate?: PlumTree.Validate<P> | undefined
+  /** See `PlumTree.Options`. */
+  readonly salt?: number | undefined
 }
 
 /** Both cores; everybody may read, only `handle` writes. */
@@ -77,7 +80,7 @@ export interface State<P extends PeerId> {
 }
 
 /** A topic without neighbors, which does nothing before its first input. */
-export const make = <P extends PeerId>({ self, config, rng, data, admit, validate }: Options<P>): State<P> => ({
+export const make = <P extends PeerId>({ self, config, rng, data, admit, validate, salt }: Options<P>): State<P> => ({
   membership: HyParView.make({
     self,
     config: config.membership,
@@ -86,7 +89,14 @@ export const make = <P extends PeerId>({ self, config, rng, data, admit, validat
     data,
     admit
   }),
-  broadcast: PlumTree.make({ self, config: config.broadcast, maxMessageBytes: config.maxMessageBytes, admit, validate })
+  broadcast: PlumTree.make({
+    self,
+    config: config.broadcast,
+    maxMessageBytes: config.maxMessageBytes,
+    admit,
+    validate,
+    salt
+  })
 })
 
 /**

@@ -211,10 +211,11 @@ const open = <P extends PeerId>(
   const incarnation = ++state.incarnations
   const { self, config, seed } = state.options
   const rng = Rng.make(seed, `${topic}/${incarnation}`)
+  const salt = Rng.make(seed, `salt/${topic}/${incarnation}`).below(2 ** 32)
   const entry: Entry<P> = {
     topic,
     incarnation,
-    state: Topic.make({ self, config, rng, data: state.data, admit, validate }),
+    state: Topic.make({ self, config, rng, data: state.data, admit, validate, salt }),
     peers: new Set()
   }
   state.topics.set(topic, entry)
@@ -302,6 +303,8 @@ export interface Gauges {
   readonly topic: TopicId
   readonly active: number
   readonly passive: number
+  /** Peers that may be asked when nobody else is left (`Limits.reservedPeersPerTopic`). */
+  readonly reserve: number
   readonly eager: number
   readonly lazy: number
   /** Of the contents received, those that were there already: from 0 to 1. */
@@ -325,13 +328,14 @@ export const gauges = <P extends PeerId>(state: State<P>): ReadonlyArray<Gauges>
       topic,
       active: membership.active.length,
       passive: membership.passive.length,
+      reserve: membership.reserve.length,
       eager: broadcast.eager.length,
       lazy: broadcast.lazy.length,
       duplicateRatio: stats.payloads === 0 ? 0 : stats.duplicates / stats.payloads,
       grafts: stats.graftsSent,
       ids: broadcast.contents.received.size + broadcast.contents.refused.size,
       cached: broadcast.contents.cache.size,
-      cachedBytes: broadcast.contents.cacheBytes,
+      cachedBytes: broadcast.contents.cache.bytes,
       missing: broadcast.missing.size,
       stats: { ...stats, ...membership.stats }
     })

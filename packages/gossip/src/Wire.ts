@@ -29,12 +29,19 @@ export const encode = (message: Message.Message<EndpointId>): Uint8Array =>
   frame(bodyBytes(message), (writer) => write(writer, message))
 
 /**
- * The message of a body (section 2.5). Contents and peer data are copies. Bytes behind the message are ignored, as the Rust peers
+ * The message of a body (section 2.5). A content is a view of the body, peer data are copies. Bytes behind the message are ignored, as the Rust peers
  * do, and so are nodes of a Shuffle or ShuffleReply behind the first `Limits.shuffleNodes`. That the id of a Gossip is the one of its content is not checked, nor whether numbers make sense. Errors: what the reader
  * refused, with its offset; the stream cannot be read further.
  */
 export const decode = (body: Uint8Array): Result.Result<Message.Message<EndpointId>, DecodeError> =>
   decodeWith(body, read)
+
+/**
+ * Whether a body may be that of a ForwardJoin, Shuffle or ShuffleReply, which bring ids of others. Also true of one that Rust peers would
+ * not write.
+ */
+export const introduces = (body: Uint8Array): boolean =>
+  body[0] !== 1 && (body[0] !== 0 || (body[1] !== 0 && body[1] !== 4 && body[1] !== 5))
 
 /** How long the body of a message is, without encoding it. A frame may be sent when it is below `maxMessageBytes` (section 2.3). */
 export const bodyBytes = (message: Message.Message<EndpointId>): number => {
@@ -229,7 +236,7 @@ const readBroadcast = (reader: Reader): Message.Broadcast => {
       return {
         _tag: "Gossip",
         id: hash.read(reader),
-        content: new Uint8Array(reader.byteString()),
+        content: reader.byteString(),
         scope: readScope(reader)
       }
     case 1:

@@ -1,4 +1,4 @@
-import type { EndpointId } from "@effect-live/endpoint/EndpointId"
+import * as EndpointId from "@effect-live/endpoint/EndpointId"
 import { run, SimNetwork } from "@effect-live/endpoint/testing/SimNetwork"
 import * as Simulation from "@effect-live/sim/Simulation"
 import { assert, describe, it } from "@effect/vitest"
@@ -7,6 +7,7 @@ import * as Limits from "../src/Limits.ts"
 import type * as Message from "../src/Message.ts"
 import * as Wire from "../src/Wire.ts"
 import { connect, content, joining, neighbor, over, type Raw } from "./support/raw.ts"
+import { unknownKey } from "./support/strangers.ts"
 import { bytes, join, type Life, type Member, start, swarmOf, topicOf } from "./support/services.ts"
 
 const topic = topicOf(1)
@@ -48,6 +49,13 @@ const abused = (
     }),
     { seed }
   )
+
+/** Of somebody whom nobody has heard of. */
+const introduction = (): Message.Message<EndpointId.EndpointId> => ({
+  _tag: "ForwardJoin",
+  peer: { id: unknownKey() as EndpointId.EndpointId, data: undefined },
+  ttl: 0
+})
 
 const wrong = (eve: Raw) => {
   const close = eve.close()
@@ -178,7 +186,7 @@ describe("a peer that breaks the rules", { timeout: 60_000 }, () => {
   it.effect("by an IHave flood of what it does not have is asked so often and no more", () =>
     abused(
       Effect.fnUntraced(function* ({ eve, life }) {
-        const ihave = (n: number): Message.Message<EndpointId> => ({
+        const ihave = (n: number): Message.Message<EndpointId.EndpointId> => ({
           _tag: "IHave",
           messages: Array.from({ length: 100 }, (_, k) => ({ id: content(`${n} ${k}`).id, round: 0 }))
         })
@@ -208,6 +216,32 @@ describe("a peer that breaks the rules", { timeout: 60_000 }, () => {
         yield* Effect.sleep("1 minute")
       }),
       8
+    )
+  )
+
+  it.effect("by introducing more than the limit is listened to no further there, and to all else it says", () =>
+    abused(
+      Effect.fnUntraced(function* ({ ada, eve, life }) {
+        const before = EndpointId.checks()
+        const introduce = (count: number) => Array.from({ length: count }, introduction)
+        yield* eve.say(topic, joining, ...introduce(Limits.freshIds + 500), content("behind them"))
+        yield* until(() => ada.got.includes("behind them"))
+        const { introductionsDropped } = life.gossip.inspect().faults
+        assert.isAtLeast(introductionsDropped, 400) // some were granted meanwhile
+        assert.isAtMost(EndpointId.checks() - before, Limits.freshIds + 100)
+        // nor over new streams
+        for (let n = 0; n < 10; n++) (yield* eve.say(topic, ...introduce(5))).finish()
+        yield* eve.say(topic, content("behind all of them"))
+        yield* until(() => ada.got.includes("behind all of them"))
+        assert.isAtLeast(life.gossip.inspect().faults.introductionsDropped, introductionsDropped + 10)
+        // and listened to again when it has been quiet for a while
+        yield* Effect.sleep("10 seconds")
+        const dropped = life.gossip.inspect().faults.introductionsDropped
+        yield* eve.say(topic, ...introduce(100), content("later"))
+        yield* until(() => ada.got.includes("later"))
+        assert.strictEqual(life.gossip.inspect().faults.introductionsDropped, dropped)
+      }),
+      13
     )
   )
 

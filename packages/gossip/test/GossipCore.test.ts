@@ -163,9 +163,10 @@ describe("the core of the service", () => {
     const rig = new Rig()
     for (const each of [topic, topicOf(2)]) rig.subscribe([], each)
     rig.incoming(1, peer)
-    for (const each of [topic, topicOf(2)]) rig.step({ _tag: "Received", connection: 1, topic: each, message: joining })
+    for (const each of [topic, topicOf(2)])
+      rig.step({ _tag: "Received", connection: 1, topic: each, messages: [joining] })
     rig.incoming(2, peer)
-    rig.step({ _tag: "Received", connection: 2, topic: topicOf(2), message: joining })
+    rig.step({ _tag: "Received", connection: 2, topic: topicOf(2), messages: [joining] })
     const downs = rig.step({ _tag: "ConnectionClosed", connection: 1, how: "lost" })
     assert.deepStrictEqual(
       downs.flatMap((output) => (output._tag === "Emit" ? [output.topic, output.event._tag] : [])),
@@ -180,9 +181,9 @@ describe("the core of the service", () => {
     rig.receive(1, joining)
     for (let n = 0; n < 100; n++) {
       const each = topicOf(1_000 + n)
-      rig.step({ _tag: "Received", connection: 1, topic: each, message: neighbor })
+      rig.step({ _tag: "Received", connection: 1, topic: each, messages: [neighbor] })
       rig.subscribe([], each)
-      rig.step({ _tag: "Received", connection: 1, topic: each, message: joining })
+      rig.step({ _tag: "Received", connection: 1, topic: each, messages: [joining] })
       for (const subscriber of rig.state.joined.get(each)?.subscribers ?? []) {
         rig.step({ _tag: "Unsubscribe", subscriber, topic: each })
       }

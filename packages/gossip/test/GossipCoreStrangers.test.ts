@@ -33,7 +33,7 @@ const abused = () => {
   let named = 0
   const name = (message: (n: number) => Message.Message<EndpointId>): ReadonlyArray<Output> => {
     const to = all[named % all.length] ?? topic
-    return rig.step({ _tag: "Received", connection: 1, topic: to, message: message(named++) })
+    return rig.step({ _tag: "Received", connection: 1, topic: to, messages: [message(named++)] })
   }
   return { rig, name }
 }

@@ -35,7 +35,8 @@ const receive = (from: number, message: Parameters<ReturnType<typeof core>["rece
 const join = (...peers: ReadonlyArray<number>): Row["input"] => ({ _tag: "Join", peers })
 const disconnected = (peer: number): Row["input"] => ({ _tag: "PeerDisconnected", peer })
 const expire = (timer: HyParView.Timer<number>): Row["input"] => ({ _tag: "TimerExpired", timer })
-const timeout = (peer: number): Row["input"] => expire({ _tag: "PendingNeighborRequest", peer })
+/** Of the first request. */
+const timeout = (peer: number): Row["input"] => expire({ _tag: "PendingNeighborRequest", peer, request: 1 })
 
 const check = (rows: ReadonlyArray<Row>): void => {
   for (const row of rows) {

@@ -14,7 +14,6 @@ import {
   shuffleReply
 } from "./support/steps.ts"
 
-const timeout = (peer: number) => ({ _tag: "PendingNeighborRequest", peer }) as const
 const probe = { _tag: "ProbeFormer" } as const
 const asked = (out: ReadonlyArray<string>): ReadonlyArray<string> => out.filter((text) => text.includes("<- Neighbor"))
 const range = (from: number, count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, i) => from + i)
@@ -127,7 +126,7 @@ describe("HyParView cures (section 7.1)", () => {
 
   it("cure 9: a request that failed is followed by the next: not answered, not reached, refused", () => {
     const failures: ReadonlyArray<(peer: Core, asked: number) => ReadonlyArray<string>> = [
-      ({ expire }, peer) => expire(timeout(peer)),
+      ({ requestTimeout }, peer) => requestTimeout(peer),
       ({ disconnected }, peer) => disconnected(peer),
       ({ receive }, peer) => receive(peer, disconnect(true)),
       ({ receive }, peer) => receive(peer, disconnect(false))
@@ -172,19 +171,19 @@ describe("HyParView cures (section 7.1)", () => {
   })
 
   it("cure 10: a slow peer may still answer, a silent one is let go", () => {
-    const { disconnected, expire, receive, state } = core({ active: [1], passive: [9, 8] })
+    const { disconnected, receive, requestTimeout, state } = core({ active: [1], passive: [9, 8] })
     disconnected(1)
     const [first] = state.pending.keys()
     assert.isDefined(first)
     if (first === undefined) return
-    assert.notInclude(expire(timeout(first)), `drop ${first}`)
+    assert.notInclude(requestTimeout(first), `drop ${first}`)
     const [second] = state.pending.keys()
     assert.isDefined(second)
     if (second === undefined) return
-    expire(timeout(second))
+    requestTimeout(second)
     assert.include(receive(second, neighbor("High")), `up ${second}`)
-    assert.notInclude(expire(timeout(second)), `drop ${second}`)
-    assert.include(expire(timeout(first)), `drop ${first}`)
+    assert.notInclude(requestTimeout(second), `drop ${second}`)
+    assert.include(requestTimeout(first), `drop ${first}`)
   })
 
   it("cure 11: oneself is never joined, asked, kept or answered", () => {
@@ -201,21 +200,23 @@ describe("HyParView cures (section 7.1)", () => {
   })
 
   it("cure 19: what is known of peers goes when they go", () => {
-    const { disconnected, expire, pass, receive, state } = core({ active: [1, 2, 3, 4] })
+    const { disconnected, pass, receive, requestTimeout, state } = core({ active: [1, 2, 3, 4] })
     const nodes = range(100, 500).map((id) => ({ id, data: bytes(20) }))
     for (let i = 0; i < nodes.length; i += 5) receive(1, { _tag: "ShuffleReply", nodes: nodes.slice(i, i + 5) })
     assert.strictEqual(state.passive.length, 30)
-    assert.strictEqual(state.peerData.size, 30)
+    assert.strictEqual(state.reserve.length, Limits.reservedPeersPerTopic)
+    assert.strictEqual(state.peerData.size, 30 + Limits.reservedPeersPerTopic)
     for (const peer of [...state.passive, ...range(3_000, 1_000)]) receive(peer, disconnect(true))
     assert.strictEqual(state.aliveDisconnect.size, Limits.endedLinksPerTopic)
     pass(Limits.answerMs)
     for (const peer of state.passive.slice()) disconnected(peer)
     receive(9_999, disconnect(true))
-    assert.deepStrictEqual([state.passive.length, state.peerData.size, state.aliveDisconnect.size], [0, 0, 1])
+    assert.deepStrictEqual([state.passive.length, state.aliveDisconnect.size], [0, 1])
+    assert.sameMembers([...state.peerData.keys()], state.reserve)
     for (let id = 1_000; id < 2_000; id++) receive(1, forwardJoin(id, 0, bytes(20)))
     assert.strictEqual(state.pending.size, Limits.neighborRequestsPerTopic)
-    for (let id = 1_000; id < 2_000; id++) expire(timeout(id))
-    assert.isAtMost(state.peerData.size, state.passive.length + state.pending.size)
+    for (let id = 1_000; id < 2_000; id++) requestTimeout(id)
+    assert.isAtMost(state.peerData.size, state.passive.length + state.reserve.length + state.pending.size)
     assert.isAtMost(state.silent.size, Limits.silentPeersPerTopic)
   })
 

@@ -100,7 +100,7 @@ const count = (timers: ReadonlyArray<HyParView.Timer<number>>, tag: HyParView.Ti
   timers.filter(({ _tag }) => _tag === tag).length
 
 const isBounded = ({ neighbors, state, timers }: Run, out: ReadonlyArray<Topic.Output<number>>): void => {
-  const { active, aliveDisconnect, config, former, passive, peerData, pending, silent } = state
+  const { active, aliveDisconnect, config, former, passive, peerData, pending, reserve, silent } = state
   const views = [...active, ...passive]
   assert.isAtMost(active.length, config.activeViewCapacity)
   assert.isAtMost(passive.length, config.passiveViewCapacity)
@@ -109,15 +109,23 @@ const isBounded = ({ neighbors, state, timers }: Run, out: ReadonlyArray<Topic.O
   assert.notInclude(views, banned)
   assert.deepStrictEqual(new Set(active), neighbors, "events tell of the active view")
 
-  const timed = new Set(timers.flatMap((timer) => (timer._tag === "PendingNeighborRequest" ? [timer.peer] : [])))
-  for (const id of pending.keys()) assert.isTrue(active.includes(id) || timed.has(id), "every request has its timer")
-  for (const id of silent) assert.isTrue(timed.has(id), "whoever is silent is let go in the end")
+  const timed = new Map(
+    timers.flatMap((timer) => (timer._tag === "PendingNeighborRequest" ? [[timer.request, timer.peer]] : []))
+  )
+  for (const [id, { request }] of pending)
+    assert.isTrue(active.includes(id) || timed.get(request) === id, "every request has its own timer")
+  for (const [id, { request }] of silent)
+    assert.strictEqual(timed.get(request), id, "whoever is silent is let go in the end")
   assert.isAtMost(pending.size, config.activeViewCapacity + Limits.neighborRequestsPerTopic)
   assert.isAtMost(former.bootstrap.length, Limits.bootstrapPeersPerTopic)
   assert.isAtMost(former.entries.length, Limits.bootstrapPeersPerTopic + Limits.formerPeersPerTopic)
   for (const { peer: id } of former.entries) assert.notInclude(active, id)
   assert.isAtMost(aliveDisconnect.size, Limits.endedLinksPerTopic)
-  const known = new Set([...views, ...pending.keys(), ...former.entries.map((entry) => entry.peer)])
+  assert.isAtMost(reserve.length, Limits.reservedPeersPerTopic)
+  assert.strictEqual(new Set(reserve).size, reserve.length)
+  assert.notInclude(reserve, self)
+  assert.notInclude(reserve, banned)
+  const known = new Set([...views, ...reserve, ...pending.keys(), ...former.entries.map((entry) => entry.peer)])
   for (const id of peerData.keys()) assert.isTrue(known.has(id), "data only of peers that we may need")
   assert.strictEqual(count(timers, "DoShuffle"), state.shuffleScheduled ? 1 : 0)
   assert.strictEqual(count(timers, "ProbeFormer"), former.scheduled ? 1 : 0)

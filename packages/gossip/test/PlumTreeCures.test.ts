@@ -152,11 +152,11 @@ describe("bounds", () => {
     for (let i = 0; i <= fit; i++) it.step({ _tag: "Broadcast", id: `${i}`, content, scope: "Swarm" })
     const { contents, stats } = it.state
     assert.strictEqual(stats.contentsEvicted, fit / 16 + 1)
-    assert.strictEqual(contents.cacheBytes, Limits.cachedBytesPerTopic - Limits.cachedBytesPerTopic / 16)
+    assert.strictEqual(contents.cache.bytes, Limits.cachedBytesPerTopic - Limits.cachedBytesPerTopic / 16)
     assert.deepStrictEqual(it.receive(1, graft(`${fit / 16}`)), [])
     assert.deepStrictEqual(it.receive(1, graft(`${fit}`)), [`1 <- ${fit} round 0`])
     it.idle(30_000)
-    assert.strictEqual(it.state.contents.cacheBytes, 0)
+    assert.strictEqual(it.state.contents.cache.bytes, 0)
   })
 
   it("cure 19: ids that one peer advertises, and those of all, and who is asked for one", () => {

@@ -19,6 +19,29 @@ describe("a swarm heals", { timeout: 120_000 }, () => {
     })
   }
 
+  // The second is longer than those who were lost are looked for.
+  for (const [minutes, seeds] of [
+    [10, 5],
+    [90, 1]
+  ] as const) {
+    it(`everybody loses everybody for ${minutes} minutes, a third of them for ever, the creator too: the others are one swarm within 60 s of when they can be`, () => {
+      for (let seed = 0; seed < seeds; seed++) {
+        const swarm = swarmOf(100, seed)
+        swarm.simulator.run(minuteMs)
+        swarm.simulator.partition((id) => id)
+        swarm.simulator.run((minutes * minuteMs) / 2)
+        assert.strictEqual(health(swarm).isolated, 100)
+        swarm.simulator.kill(0)
+        for (const id of some(swarm, 33)) swarm.simulator.kill(id)
+        swarm.simulator.run((minutes * minuteMs) / 2)
+        swarm.simulator.heal()
+        swarm.simulator.run(minuteMs)
+        assert.deepStrictEqual(health(swarm), { peers: 66, isolated: 0, swarms: 1 })
+        assert.isTrue(everybodyHears(swarm, some(swarm, 1)[0] ?? 0))
+      }
+    })
+  }
+
   it("a bootstrap peer that starts last: everybody who waits for it is in one swarm within 60 s", () => {
     const swarm = empty(1)
     for (let id = 1; id < 50; id++) swarm.simulator.join(id, [0])

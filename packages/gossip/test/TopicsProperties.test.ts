@@ -95,7 +95,7 @@ const check = (state: Topics.State<number>): void => {
       active.toSorted(),
       "both cores know the same neighbors"
     )
-    const awaited = new Set([...active, ...pending.keys(), ...each.membership.silent])
+    const awaited = new Set([...active, ...pending.keys(), ...each.membership.silent.keys()])
     for (const peer of peers) assert.isTrue(awaited.has(peer), "and whose answer it awaits, but nobody else")
   }
   assert.deepStrictEqual([...state.uses].toSorted(), [...uses].toSorted(), "uses are counted")

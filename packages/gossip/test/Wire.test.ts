@@ -89,12 +89,29 @@ describe("messages", () => {
     )
   })
 
-  it("keep nothing of the bytes that they were read from", () => {
+  it("that bring ids of others are told from all else before they are read, however their numbers are written", () => {
+    const brings = new Set(["ForwardJoin", "Shuffle", "ShuffleReply"])
+    fc.assert(
+      fc.property(anyMessage, (message) => {
+        const body = bodyOf(Wire.encode(message))
+        assert.strictEqual(Wire.introduces(body), brings.has(message._tag))
+        const [variant = 0, inner = 0] = body
+        const longer = Uint8Array.of(variant | 0x80, 0, inner | 0x80, 0, ...body.subarray(2))
+        assert.deepStrictEqual(Result.getOrThrow(Wire.decode(longer)), message)
+        if (brings.has(message._tag)) {
+          assert.isTrue(Wire.introduces(longer))
+          assert.isTrue(Wire.introduces(Uint8Array.of(variant, inner | 0x80, 0, ...body.subarray(2))))
+        }
+      }),
+      { numRuns: 300 }
+    )
+  })
+
+  it("of the membership keep nothing of the bytes that they were read from", () => {
     const data = Uint8Array.of(1, 2, 3)
     for (const message of [
       { _tag: "Join", data },
-      { _tag: "ShuffleReply", nodes: [{ id: idA, data }] },
-      { _tag: "Gossip", id: "00".repeat(32), content: data, scope: { _tag: "Neighbors" } }
+      { _tag: "ShuffleReply", nodes: [{ id: idA, data }] }
     ] as const) {
       const body = Buffer.from(bodyOf(Wire.encode(message)))
       const read = Wire.decode(body)

@@ -93,14 +93,14 @@ export const isDue = <P extends PeerId>(state: State<P>, enough: boolean, time: 
   return true
 }
 
-/** Sees to it that ProbeFormer comes while there is somebody to look for; the pause before the next one doubles. */
+/** Sees to it that ProbeFormer comes while there is somebody to look for, or are `others`; the pause before the next one doubles. */
 export const schedule = <P extends PeerId>(
   state: State<P>,
-  alone: boolean,
+  others: boolean,
   rng: Rng,
   out: Array<Topic.Output<P>>
 ): void => {
-  if (state.scheduled || (state.entries.length === 0 && !(alone && state.bootstrap.length > 0))) return
+  if (state.scheduled || (state.entries.length === 0 && !others)) return
   state.scheduled = true
   // Peers that lost each other at one instant do not look for each other at one instant.
   const delayMs = state.delayMs * (0.75 + rng.next() / 4)

@@ -39,12 +39,12 @@ export type Event =
   /** What we publish about ourselves has changed. */
   | { readonly _tag: "DataChanged"; readonly data: Message.PeerData }
   | Peers.Event
-  /** A message came on a connection; the id of a content was checked. */
+  /** Messages came on a stream of a connection, one behind the other; the ids of contents were checked. */
   | {
       readonly _tag: "Received"
       readonly connection: number
       readonly topic: TopicId
-      readonly message: Message.Message<EndpointId>
+      readonly messages: ReadonlyArray<Message.Message<EndpointId>>
     }
   | { readonly _tag: "TopicTimerDue" }
   | { readonly _tag: "SeekDue"; readonly topic: TopicId }

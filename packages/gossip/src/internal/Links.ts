@@ -5,13 +5,14 @@ import type { Close } from "@effect-live/endpoint/Close"
 import type { Connection } from "@effect-live/endpoint/Connection"
 import type { Endpoint } from "@effect-live/endpoint/Endpoint"
 import type { EndpointId } from "@effect-live/endpoint/EndpointId"
-import { Effect, Exit } from "effect"
+import { type Clock, Effect, Exit } from "effect"
 import type * as GossipCore from "../GossipCore.ts"
 import * as Limits from "../Limits.ts"
 import type * as Message from "../Message.ts"
 import * as Wire from "../Wire.ts"
 import * as closes from "./closes.ts"
 import type { Faults } from "./faults.ts"
+import { FreshIds } from "./FreshIds.ts"
 import type * as Peers from "./Peers.ts"
 import { Pressure } from "./Pressure.ts"
 import * as Receiver from "./Receiver.ts"
@@ -25,6 +26,7 @@ export interface Options {
   readonly alpn: string
   readonly maxMessageBytes: number
   readonly faults: Faults
+  readonly clock: Clock.Clock
 }
 
 interface Known {
@@ -42,6 +44,7 @@ export class Links {
   /** Of contents that wait to be sent. */
   readonly pressure: Pressure
   readonly #options: Options
+  readonly #freshIds: FreshIds
   readonly #known = new Map<number, Known>()
   #next = 0
   /** A message goes to several peers, one after the other, and is encoded once. */
@@ -50,6 +53,7 @@ export class Links {
   constructor(options: Options) {
     this.#options = options
     this.pressure = new Pressure(options.endpoint.id)
+    this.#freshIds = new FreshIds(options.clock, Limits.freshIdsOfAll, Limits.freshIdsOfAllPerSecond)
   }
 
   /** What waits to be sent, over all connections. */
@@ -157,7 +161,8 @@ export class Links {
   }
 
   #run(actor: Actor.Actor<Event>, number: number, { connection, sender }: Known): Effect.Effect<Close> {
-    const { faults, maxMessageBytes } = this.#options
+    const { clock, faults, maxMessageBytes } = this.#options
+    const freshIds = new FreshIds(clock, Limits.freshIds, Limits.freshIdsPerSecond, this.#freshIds)
     const grafts: Grafts = { waiting: [], arrived: new Signal() }
     const sink: Receiver.Sink = {
       opened: tell(actor, { _tag: "StreamOpened", connection: number }),
@@ -165,16 +170,25 @@ export class Links {
       forged: () => {
         faults.forged++
       },
-      message: (topic, message) => {
-        const event: Event = { _tag: "Received", connection: number, topic, message }
-        const asks = message._tag === "Graft" && message.id !== undefined
-        if (asks && (grafts.waiting.length > 0 || this.pressure.presses(sender))) {
-          this.#defer(grafts, event)
-          return undefined
+      introductionDropped: () => {
+        faults.introductionsDropped++
+      },
+      messages: (topic, messages) => {
+        const received = (some: typeof messages): Event => ({
+          _tag: "Received",
+          connection: number,
+          topic,
+          messages: some
+        })
+        const last = messages.slice(-1)
+        if (last.some(Receiver.asksForContent) && (grafts.waiting.length > 0 || this.pressure.presses(sender))) {
+          this.#defer(grafts, received(last))
+          messages = messages.slice(0, -1)
+          if (messages.length === 0) return undefined
         }
+        const event = received(messages)
         if (actor.tryTell(event) !== "accepted") return tell(actor, event)
-        if (asks) return Effect.yieldNow // its answer counts before the next one
-        return message._tag === "Gossip" ? this.pressure.reliefFor(sender.peer) : undefined
+        return messages.some(({ _tag }) => _tag === "Gossip") ? this.pressure.reliefFor(sender.peer) : undefined
       }
     }
     const sending = sender.run.pipe(
@@ -187,7 +201,7 @@ export class Links {
         })
       )
     )
-    const receiving = Receiver.run({ connection, maxMessageBytes, sink }).pipe(
+    const receiving = Receiver.run({ connection, maxMessageBytes, freshIds, sink }).pipe(
       Effect.catch(({ reason }) =>
         Effect.sync(() => {
           faults.malformed++

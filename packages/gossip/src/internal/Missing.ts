@@ -1,4 +1,5 @@
 /** Contents that were advertised and did not come (iroh-gossip sections 4.4 and 4.5): who is asked for them, and what they say of the tree. */
+import * as Rng from "@effect-live/actor/Rng"
 import * as Limits from "../Limits.ts"
 import type * as Message from "../Message.ts"
 import type { PeerId } from "../PeerId.ts"
@@ -29,7 +30,8 @@ export const onIHave = <P extends PeerId>(
   const { missing, stats } = state
   const { received, refused } = state.contents
   for (const { id, round } of messages) {
-    if (received.has(id) || refused.has(id)) continue
+    const hash = Rng.hash(id)
+    if (received.has(id, hash) || refused.has(id, hash)) continue
     const known = missing.get(id)
     if (known !== undefined && isAdvertiser(known, link)) continue
     const full =
@@ -93,6 +95,7 @@ const schedule = <P extends PeerId>(id: Message.MessageId, delayMs: number, out:
 
 /** A content is here: it is missed no more. Gives who advertised it. */
 export const resolve = <P extends PeerId>(state: State<P>, id: Message.MessageId): Missing<P> | undefined => {
+  if (state.missing.size === 0) return undefined
   const entry = state.missing.get(id)
   if (entry === undefined) return undefined
   state.missing.delete(id)

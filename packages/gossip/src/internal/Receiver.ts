@@ -12,23 +12,34 @@ import type * as Message from "../Message.ts"
 import type { TopicId } from "../TopicId.ts"
 import * as Wire from "../Wire.ts"
 import { contentId } from "./contentId.ts"
+import type { FreshIds } from "./FreshIds.ts"
 import { LinkFault } from "./LinkFault.ts"
 
 /** Where it goes. */
 export interface Sink {
   readonly opened: Effect.Effect<void>
   readonly ended: Effect.Effect<void>
-  /** Undefined, or what to wait for before the next one. */
-  readonly message: (topic: TopicId, message: Message.Message<EndpointId>) => Effect.Effect<void> | undefined
+  /** At least one, in their order; behind one that `asksForContent` comes none. Undefined, or what to wait for before the next ones. */
+  readonly messages: (
+    topic: TopicId,
+    messages: ReadonlyArray<Message.Message<EndpointId>>
+  ) => Effect.Effect<void> | undefined
   /** A content under an id that is not its own. It goes no further. */
   readonly forged: () => void
+  /** A message that brings ids of others, of which too many came: it was not read. */
+  readonly introductionDropped: () => void
 }
 
 export interface Options {
   readonly connection: Connection
   readonly maxMessageBytes: number
+  readonly freshIds: FreshIds
   readonly sink: Sink
 }
+
+/** A Graft that is answered with a content: many times as many bytes. */
+export const asksForContent = (message: Message.Message<EndpointId>): boolean =>
+  message._tag === "Graft" && message.id !== undefined
 
 /**
  * Reads until the connection has ended and everything that came on it was handed over. Errors: what the peer sent is no gossip;
@@ -98,7 +109,17 @@ class IncomingStream {
 
   /** Hands on what is there; the answer says what to wait for. */
   #next(): Effect.Effect<void, LinkFault> {
-    for (let left = framesAtOnce; left > 0; left--) {
+    const messages: Array<Message.Message<EndpointId>> = []
+    const then = this.#collect(messages)
+    if (this.#topic === undefined || messages.length === 0) return then
+    const wait = this.#options.sink.messages(this.#topic, messages)
+    return wait === undefined ? then : Effect.andThen(wait, then)
+  }
+
+  /** What is there, up to some number; the answer says what to wait for behind it. */
+  #collect(messages: Array<Message.Message<EndpointId>>): Effect.Effect<void, LinkFault> {
+    let bytes = 0
+    for (let left = framesAtOnce; left > 0 && bytes < Limits.receivedBytes; left--) {
       const body = this.#frames.next()
       if (body === "tooLarge") return fault(`a frame above ${this.#options.maxMessageBytes} bytes`)
       if (body === undefined) {
@@ -116,20 +137,25 @@ class IncomingStream {
         this.#topic = topic.success
         return Effect.void
       } else {
-        const wait = this.#message(this.#topic, body)
-        if (wait !== undefined) return wait
+        bytes += body.length
+        const decoded = this.#decode(body)
+        if (decoded === undefined) continue
+        if (Result.isFailure(decoded)) return fault(`no message: ${decoded.failure.message}`)
+        const message = decoded.success
+        if (message._tag === "Gossip" && message.id !== contentId(message.content)) this.#options.sink.forged()
+        else messages.push(message)
+        if (asksForContent(message)) break
       }
     }
     return Effect.yieldNow
   }
 
-  #message(topic: TopicId, body: Uint8Array): Effect.Effect<void, LinkFault> | undefined {
-    const { sink } = this.#options
-    const decoded = Wire.decode(body)
-    if (Result.isFailure(decoded)) return fault(`no message: ${decoded.failure.message}`)
-    const message = decoded.success
-    if (message._tag === "Gossip" && message.id !== contentId(message.content)) return void sink.forged()
-    return sink.message(topic, message)
+  #decode(body: Uint8Array): ReturnType<typeof Wire.decode> | undefined {
+    if (!Wire.introduces(body)) return Wire.decode(body)
+    const { freshIds, sink } = this.#options
+    if (freshIds.left) return freshIds.read(() => Wire.decode(body))
+    sink.introductionDropped()
+    return undefined
   }
 }
 

@@ -4,8 +4,6 @@
  * next, and what is left hangs together no more. So all peers agree, without a word, on a few contents of the last moment, the references,
  * and keep the links of their trees: the references are those whose ids come first in an order that everybody knows.
  */
-import * as Rng from "@effect-live/actor/Rng"
-import type * as Message from "../Message.ts"
 import type { PeerId } from "../PeerId.ts"
 
 export interface Reference<P extends PeerId> {
@@ -24,14 +22,13 @@ export const retentionMs = 700
 export const make = <P extends PeerId>(): Array<Reference<P>> =>
   orders.map(() => ({ rank: Infinity, parent: undefined, atMs: 0 }))
 
-/** A content has come for the first time, from `parent`. */
+/** A content has come for the first time, from `parent`. `hash`: `Rng.hash` of its id. */
 export const consider = <P extends PeerId>(
   references: Array<Reference<P>>,
-  id: Message.MessageId,
+  hash: number,
   parent: P | undefined,
   nowMs: number
 ): void => {
-  const hash = Rng.hash(id)
   for (let i = 0; i < references.length; i++) {
     const reference = references[i]
     if (reference === undefined) continue

@@ -1,6 +1,6 @@
 /** One subscription of a topic: its events wait here for whoever reads them. Pushing never waits; when there is no room the oldest goes. */
 import type { EndpointId } from "@effect-live/endpoint/EndpointId"
-import { Cause, Effect, Stream } from "effect"
+import { Array as Arr, Cause, Effect, type Pull, Stream } from "effect"
 import type * as Topic from "../Topic.ts"
 import { Signal } from "@effect-live/actor/Signal"
 
@@ -55,8 +55,8 @@ export class Subscriber {
     this.#signal.notify()
   }
 
-  readonly events: Stream.Stream<Event> = Stream.fromIterableEffectRepeat(
-    Effect.suspend(() =>
+  readonly events: Stream.Stream<Event> = Stream.fromPull(
+    Effect.sync(() =>
       Effect.flatMap(
         this.#signal.wait(() => this.depth > 0 || this.#ended),
         () => this.#take()
@@ -64,15 +64,15 @@ export class Subscriber {
     )
   )
 
-  #take(): Effect.Effect<ReadonlyArray<Event>, Cause.Done> {
-    if (this.depth === 0) return Cause.done()
+  /** All that wait at once: whoever reads arrays of them does not wait for each. */
+  #take(): Pull.Pull<Arr.NonEmptyReadonlyArray<Event>> {
     this.#compact()
     const events = this.#events
+    if (this.#lost > 0) events.unshift({ _tag: "Lagged", count: this.#lost })
+    if (!Arr.isReadonlyArrayNonEmpty(events)) return Cause.done()
     this.#events = []
-    if (this.#lost === 0) return Effect.succeed(events)
-    const lagged: Event = { _tag: "Lagged", count: this.#lost }
     this.#lost = 0
-    return Effect.succeed([lagged, ...events])
+    return Effect.succeed(events)
   }
 
   #compact(): void {

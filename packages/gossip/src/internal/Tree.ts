@@ -116,15 +116,15 @@ export const onGraft = <P extends PeerId>(
     link.wantedUntilMs = state.timeMs + References.retentionMs
     return
   }
-  const kept = state.contents.cache.get(id)
-  if (kept === undefined) return
+  const message = state.contents.cache.get(id)
+  if (message === undefined) return
   startSpan(state, link)
   if (link.given >= Limits.graftedContentsPerPeer) {
     state.stats.graftsIgnored++
     return
   }
   link.given++
-  out.push({ _tag: "SendMessage", peer: link.peer, message: kept.message })
+  out.push({ _tag: "SendMessage", peer: link.peer, message })
 }
 
 export const graft = <P extends PeerId>(

@@ -29,3 +29,9 @@ export const swapRemove = <A>(view: Array<A>, index: number): A | undefined => {
   if (last !== undefined && index < view.length) view[index] = last
   return element
 }
+
+/** The same by value, if it is there. */
+export const remove = <A>(view: Array<A>, element: A): void => {
+  const index = view.indexOf(element)
+  if (index >= 0) swapRemove(view, index)
+}

@@ -6,5 +6,4 @@ import type { MessageId } from "../Message.ts"
 const hasher = await createBLAKE3()
 
 /** The id of a content: BLAKE3-256 of its bytes and of nothing else (iroh-gossip section 4.3). */
-export const contentId = (content: Uint8Array): MessageId =>
-  Hex.encode(hasher.init().update(content).digest("binary"))
+export const contentId = (content: Uint8Array): MessageId => Hex.encode(hasher.init().update(content).digest("binary"))

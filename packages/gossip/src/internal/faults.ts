@@ -6,6 +6,8 @@ export interface Faults {
   lostWithConnection: number
   /** Grafts beyond `Limits.waitingGrafts`. */
   graftsDropped: number
+  /** Messages with ids of others beyond `Limits.freshIds`. */
+  introductionsDropped: number
   /** Contents under an id that was not their own. */
   forged: number
   /** Connections that we closed because their peer sent what is no gossip. */
@@ -24,6 +26,7 @@ export const faults = (): Faults => ({
   payloadsDropped: 0,
   lostWithConnection: 0,
   graftsDropped: 0,
+  introductionsDropped: 0,
   forged: 0,
   malformed: 0,
   stalled: 0,

@@ -1,14 +1,14 @@
 /** Messages of any shape, and the bytes of tests. */
 import * as EndpointId from "@effect-live/endpoint/EndpointId"
+import * as Hex from "@effect-live/wire/Hex"
 import { Result } from "effect"
 import fc from "fast-check"
 import type * as Message from "../../src/Message.ts"
 import type { PeerId } from "../../src/PeerId.ts"
 
-export const fromHex = (hex: string): Uint8Array =>
-  Uint8Array.from(hex.replaceAll(" ", "").match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))
-export const toHex = (bytes: Uint8Array): string =>
-  [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("")
+/** May have spaces. */
+export const fromHex = (hex: string): Uint8Array => Result.getOrThrow(Hex.decode(hex.replaceAll(" ", "")))
+export const toHex = Hex.encode
 
 const key = (hex: string) => Result.getOrThrow(EndpointId.parse(hex))
 /** The keys of the seeds 32 x 01, 02, 03. */

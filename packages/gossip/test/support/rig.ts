@@ -64,7 +64,7 @@ export class Rig {
   }
 
   receive(connection: number, ...messages: ReadonlyArray<Message.Message<EndpointId>>): ReadonlyArray<Output> {
-    return messages.flatMap((message) => this.step({ _tag: "Received", connection, topic, message }))
+    return this.step({ _tag: "Received", connection, topic, messages })
   }
 
   broadcast(text: string): ReadonlyArray<Output> {

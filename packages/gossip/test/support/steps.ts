@@ -23,6 +23,8 @@ export interface Core {
   readonly join: (...peers: ReadonlyArray<number>) => ReadonlyArray<string>
   readonly disconnected: (peer: number) => ReadonlyArray<string>
   readonly expire: (timer: HyParView.Timer<number>) => ReadonlyArray<string>
+  /** The timer of the last request to a peer, or of the silence behind it. */
+  readonly requestTimeout: (peer: number) => ReadonlyArray<string>
   /** Lets time pass. */
   readonly pass: (ms: number) => void
 }
@@ -53,6 +55,10 @@ export const core = (setup: Setup = {}): Core => {
     join: (...peers) => step({ _tag: "Join", peers }),
     disconnected: (peer) => step({ _tag: "PeerDisconnected", peer }),
     expire: (timer) => step({ _tag: "TimerExpired", timer }),
+    requestTimeout: (peer) => {
+      const { request } = state.pending.get(peer) ?? state.silent.get(peer) ?? { request: 0 }
+      return step({ _tag: "TimerExpired", timer: { _tag: "PendingNeighborRequest", peer, request } })
+    },
     pass: (ms) => {
       now += ms
     }
