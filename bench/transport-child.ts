@@ -64,10 +64,15 @@ const counter = () => {
   return { push, counts: () => ({ frames, bytes }) }
 }
 
-const drain = (recv: RecvStream, each: (chunk: Uint8Array) => void) => {
+/** Hands on what `next` gives until the stream ends. */
+const drain = <A extends number | Uint8Array>(
+  recv: RecvStream,
+  next: () => A | Blocked | End | StreamError,
+  each: (read: A) => void
+) => {
   const advance = (): Effect.Effect<boolean, StreamError> => {
     for (;;) {
-      const value = recv.tryRead()
+      const value = next()
       if (value === Blocked) return Effect.as(recv.readable, true)
       if (value === End) return Effect.succeed(false)
       if (value instanceof StreamError) return Effect.fail(value)
@@ -89,10 +94,17 @@ const serve = (mode: string, amount: number) =>
     const report = meter("receive")
     const all = yield* Deferred.make<void, StreamError>()
     let [frames, bytes, ended] = [0, 0, 0]
+    const room = new Uint8Array(chunkBytes)
     const receive = (recv: RecvStream) => {
-      if (mode === "bulk") return drain(recv, (chunk) => (bytes += chunk.length))
+      if (mode === "bulk") {
+        return drain(
+          recv,
+          () => recv.tryReadInto(room),
+          (length) => (bytes += length)
+        )
+      }
       const count = counter()
-      return Effect.map(drain(recv, count.push), () => {
+      return Effect.map(drain(recv, recv.tryRead, count.push), () => {
         frames += count.counts().frames
         bytes += count.counts().bytes
       })

@@ -11,6 +11,9 @@ const platform = require("./platform.cjs")
 const built = path.join(__dirname, `effect_live_native.${platform}.node`)
 const prebuilt = `@effect-live/native-${platform}`
 
+/** As in `lib.rs`: which binaries go with this file. */
+const abi = 1
+
 /** The first of these that is there; one that is there and does not load is an error, not a reason to go on. */
 const find = () => {
   const given = process.env.EFFECT_LIVE_NATIVE
@@ -42,11 +45,14 @@ const load = () => {
         `and the package ${prebuilt} is not installed`
     )
   }
+  let native
   try {
-    return { file, native: require(file) }
+    native = require(file)
   } catch (error) {
     throw missing(`The native endpoint ${file} does not load: ${error.message}`, error)
   }
+  if (native.abi?.() !== abi) throw missing(`The native endpoint ${file} was built from other sources than these`)
+  return { file, native }
 }
 
 const { file, native } = load()
@@ -78,22 +84,21 @@ const remove = (token) => {
 
 const ready = new Float64Array(1024)
 const wakeUp = () => {
-  let taken
-  do {
-    taken = reactor.takeReady(ready)
-    for (let i = 0; i < taken; i++) {
-      const callback = remove(ready[i])
-      if (callback === undefined) continue
-      try {
-        callback()
-      } catch (error) {
-        // Theirs to see, as from any other callback; the rest must still be called.
-        process.nextTick(() => {
-          throw error
-        })
-      }
+  const taken = reactor.takeReady(ready)
+  for (let i = 0; i < taken; i++) {
+    const callback = remove(ready[i])
+    if (callback === undefined) continue
+    try {
+      callback()
+    } catch (error) {
+      // Theirs to see, as from any other callback; the rest must still be called.
+      process.nextTick(() => {
+        throw error
+      })
     }
-  } while (taken === ready.length)
+  }
+  // There may be more. Whoever else waits for the event loop has its turn first: there may always be more.
+  if (taken === ready.length) setImmediate(wakeUp)
 }
 const reactor = new native.Reactor(wakeUp)
 

@@ -17,7 +17,7 @@
  * whatever order they are collected: a stream keeps its connection, a connection its endpoint. What is collected unfinished
  * ends hard: a stream is reset with code 0 (or stopped with it), a connection is closed with code 0, an endpoint closes.
  *
- * Wrong arguments throw a `TypeError` and change nothing. A panic inside is thrown as an `Error`. Codes are integers of 0 to
+ * Wrong arguments, and options that there are not, throw a `TypeError` and change nothing. A panic inside is thrown as an `Error`. Codes are integers of 0 to
  * 2^53-1 in both directions; a larger one from a peer is given as 2^53-1. Every worker thread that loads the package has
  * endpoints of its own; objects do not move between threads.
  */
@@ -31,7 +31,7 @@ export type Over = typeof OVER
 /** The clean end: everything was read, or the peer has everything. */
 export declare const END: -3
 export type End = typeof END
-/** The datagram is larger than `maxDatagramBytes()`, which is 0 where the peer takes none. */
+/** The datagram is larger than `maxDatagramBytes()`, which is 0 where the peer or we take none. */
 export declare const TOO_LARGE: -4
 export type TooLarge = typeof TOO_LARGE
 
@@ -71,9 +71,12 @@ export declare function bind(options?: BindOptions): Binding
 export interface BindOptions {
   /** 32 bytes. Without it a fresh key. They are copied. */
   readonly secretKey?: Uint8Array
-  /** The protocols that incoming connections may speak; none without it. See `Endpoint.setAlpns`. */
+  /**
+   * The protocols that incoming connections may speak; none without it. See `Endpoint.setAlpns`. Names of protocols have 1 to 255
+   * bytes of UTF-8 here and everywhere, and 8,192 together with one more for each.
+   */
   readonly alpns?: ReadonlyArray<string>
-  /** `ip:port`, as many as wanted, port 0 is any. Without it every interface of both families and any port. */
+  /** `ip:port`, one or none of each family, port 0 is any. Without it every interface of both families and any port. */
   readonly bindAddrs?: ReadonlyArray<string>
   /** `disabled` without it; `default` are the public relays of number 0; URLs are these relays and no others. */
   readonly relays?: "disabled" | "default" | ReadonlyArray<string>
@@ -83,7 +86,7 @@ export interface BindOptions {
   readonly pkarr?: boolean
   /** Of every connection of the endpoint, for what it sends. `cubic` without it. */
   readonly congestion?: "cubic" | "bbr3" | "newReno"
-  /** The first congestion window, in bytes; the controller's own without it. */
+  /** The first congestion window, in bytes, 2,400 at least; the controller's own without it. */
   readonly initialWindowBytes?: number
   /** The round trip assumed before there is a sample, 333 ms without it. At least 1. */
   readonly initialRttMs?: number
@@ -91,9 +94,13 @@ export interface BindOptions {
   readonly idleTimeoutMs?: number
   /** A connection without traffic sends something this often. 5,000 without it; iroh caps it there for every path. At least 1. */
   readonly keepAliveMs?: number
-  /** Bytes of all streams of a connection that may be sent and not acknowledged. 10,000,000 without it. */
+  /** Bytes of all streams of a connection that may be sent and not acknowledged. 10,000,000 without it, 1,200 at least. */
   readonly sendWindowBytes?: number
-  /** Bytes that the peer may send on all streams and we have not read. No limit besides the streams' own without it. */
+  /**
+   * Bytes that the peer may send on all streams of a connection and we have not read. 64 MiB without it. Until somebody takes the
+   * connection (`tryAccept`, `Dial.poll`) it is 256 KiB at most. Streams that nobody reads take their part of it from the others:
+   * read or `stop` what was accepted.
+   */
   readonly receiveWindowBytes?: number
   /**
    * Bytes that the peer may send on one stream and we have not read. 1,250,000 without it, and 2,400,000 at most: iroh gives a
@@ -103,13 +110,25 @@ export interface BindOptions {
   /** Streams that the peer may have open at once. 100 each without it. */
   readonly maxUniStreams?: number
   readonly maxBiStreams?: number
-  /** Datagrams not sent yet: beyond it the oldest go (`sendDatagram`) or one waits (`trySendDatagram`). 1 MiB without it. */
+  /**
+   * Datagrams not sent yet: beyond it the oldest go (`sendDatagram`) or one waits (`trySendDatagram`). 1 MiB without it, 1,500 at
+   * least.
+   */
   readonly datagramSendBufferBytes?: number
-  /** Datagrams not read yet: beyond it the oldest go. 1,250,000 without it; 0: we take no datagrams. */
+  /**
+   * Datagrams not read yet: beyond it the oldest go. 1,250,000 without it, 65,567 at least, or 0: we take no datagrams, and then
+   * send none either.
+   */
   readonly datagramReceiveBufferBytes?: number
-  /** Incoming connections in their handshake; one more is refused. 64 without it. */
+  /**
+   * Incoming connections in their handshake; one more is refused. 64 without it. Anybody can forge the address of a first packet:
+   * beyond a quarter of this (and of `acceptBacklog`) only those go on that answer from their address (RFC 9000 section 8.1.2).
+   */
   readonly maxHandshakes?: number
-  /** Connections that nobody took with `tryAccept`, and those in their handshake; one more is refused. 256 without it. */
+  /**
+   * Connections that nobody took with `tryAccept`, and those in their handshake; one more is refused, unless one that waits can go
+   * because its peer has closed it. 256 without it.
+   */
   readonly acceptBacklog?: number
   /** An incoming handshake that takes longer is given up. 10,000 without it. */
   readonly handshakeTimeoutMs?: number
@@ -135,6 +154,7 @@ export interface Binding extends Pending<Endpoint, BindFailure> {}
 export interface Addr {
   /** 64 hex digits in what we give; base32 is taken too. */
   readonly id: string
+  /** Given to us, what is no URL to iroh is passed over. */
   readonly relays: ReadonlyArray<string>
   /** `ip:port` */
   readonly ips: ReadonlyArray<string>
@@ -147,7 +167,8 @@ export interface Addr {
  * - `noAddress`: neither given nor known nor found by discovery
  * - `refused`: the peer's admission said no
  * - `timedOut`: nobody answered within the idle timeout
- * - `closedByPeer`: the peer closed it before the handshake was done; `code` and `message` are its own
+ * - `closedByPeer`: the peer closed it before the handshake was done; `code` and `message` are its own, or 0 and empty where it
+ *   did so before it could say them (RFC 9000 section 10.2.3)
  * - `cancelled`: by `cancel`
  * - `endpointClosed`: our endpoint is closed, or closed meanwhile
  * - `other`: `message` says it
@@ -196,6 +217,8 @@ export interface IncomingCounts {
   /** Done, and nobody took them yet. */
   readonly waiting: number
   readonly accepted: number
+  /** Told to come again with proof of their address; who does is counted once more. */
+  readonly retried: number
   /** By rule, or above `maxHandshakes` or `acceptBacklog`. */
   readonly refused: number
   readonly ignored: number
@@ -288,8 +311,14 @@ export interface Connection {
   tryOpenBi(): BiStream | Blocked | Over
   /** In the order in which the peer opened them. What the peer opened before it closed the connection still comes. */
   tryAcceptUni(): RecvStream | Blocked | Over
+  /**
+   * Accepts streams that are here whole, up to their clean end: their bytes go into `into` one after the other, their lengths into
+   * `lengths`, and nothing is left of them. How many; 0: `tryAcceptUni` has the next one, or there is no place in `lengths`.
+   * `BLOCKED` and `OVER` as there.
+   */
+  tryAcceptWholeUni(into: Uint8Array, lengths: Uint32Array): number
   tryAcceptBi(): BiStream | Blocked | Over
-  /** 0 where the peer takes none. Changes with the path. */
+  /** 0 where the peer or we take none. Changes with the path. */
   maxDatagramBytes(): number
   /** Sends or drops: where the buffer is full the oldest go, uncounted. `0`: taken. They are copied. */
   sendDatagram(datagram: Uint8Array): 0 | TooLarge | Over
@@ -311,8 +340,8 @@ export interface Connection {
    */
   pathsChanged(): boolean
   /**
-   * Closes at once: what is in flight or unread is lost, and everything of this connection is over in this very turn. The
-   * first close counts. `reason` is cut to 1,024 bytes of UTF-8 between two characters.
+   * Closes at once: what is in flight or unread is lost, and everything of this connection is over in this very turn, also where
+   * the peer was first. The first close counts. `reason` is cut to 1,024 bytes of UTF-8 between two characters.
    */
   close(code: number, reason: string): void
   /** How it ended, or null while it is open; then `Token.Connection.closed` calls. */
@@ -367,6 +396,8 @@ export interface RecvStream {
    * last byte, `OVER`. What had arrived when the connection was lost is still read; what had arrived before a reset is not.
    */
   tryRead(into: Uint8Array): number
+  /** Whether `tryRead` would not be `BLOCKED`. On false, `Token.RecvStream.readable` calls. */
+  readable(): boolean
   /** Asks the peer to stop; what is unread is dropped. A blocked reader is called. Idempotent. */
   stop(code: number): void
   /** Why it is over, or null. */

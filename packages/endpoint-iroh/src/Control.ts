@@ -22,6 +22,8 @@ export interface Incoming {
   /** Done, and nobody took them yet. */
   readonly waiting: number
   readonly accepted: number
+  /** Told to come again with proof of their address, beyond `Limits.unvalidatedHandshakes`; who does is counted once more. */
+  readonly retried: number
   /** By rule, or beyond `Limits.handshakes` or `Limits.acceptBacklog`. */
   readonly refused: number
   readonly ignored: number

@@ -11,7 +11,7 @@ import * as Backing from "./internal/backing.ts"
 import * as Configuration from "./internal/config.ts"
 import { BackingMissing, InvalidOptions, IrohError, packages } from "./internal/failure.ts"
 import type { Backing as BackingName } from "./internal/failure.ts"
-import type { CommonOptions, Options } from "./internal/options.ts"
+import { amiss, type CommonOptions, type Options } from "./internal/options.ts"
 
 export { AddressInUse, BackingMissing, BindFailed, InvalidOptions, IrohError, Unsupported } from "./internal/failure.ts"
 export type { AdmissionRule, CommonOptions, Congestion, NativeOptions, Options, RelayMode } from "./internal/options.ts"
@@ -53,6 +53,8 @@ const endpoint = (
   options: Options
 ): Effect.Effect<Context.Context<Services>, IrohError, AddressBook | Scope.Scope> =>
   Effect.gen(function* () {
+    const detail = amiss(options)
+    if (detail !== undefined) return yield* new IrohError({ reason: new InvalidOptions({ detail }) })
     const book = yield* AddressBook
     for (const peer of options.peers ?? []) book.add(peer, "options")
     const looked: Array<BackingMissing["looked"][number]> = []

@@ -47,6 +47,12 @@ const readAll = Effect.fnUntraced(function* (recv: RecvStream) {
   return bytes
 })
 
+const readBytes = Effect.fnUntraced(function* (recv: RecvStream) {
+  const chunks: Array<Uint8Array> = []
+  for (let read = yield* recv.read; read !== End; read = yield* recv.read) chunks.push(read)
+  return new Uint8Array(Buffer.concat(chunks))
+})
+
 const fill = (send: SendStream) => {
   for (const chunk = new Uint8Array(65_536); ;) if (send.tryWrite(chunk) === Blocked) return
 }
@@ -69,6 +75,34 @@ describe.skipIf(nativeMissing !== undefined)("the addon", () => {
         assert.deepStrictEqual({ accepted, failed }, { accepted: 1, failed: 0 })
       })
     )
+  )
+
+  it.live(
+    "takes a copy of what is written: it may be transferred or changed in the same turn, and what throws is alone",
+    () =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const { here, there } = yield* connected()
+          const [transferred, changed] = [yield* here.openUni, yield* here.openUni]
+          const gone = Uint8Array.of(1, 2, 3)
+          assert.strictEqual(transferred.tryWrite(gone), 3)
+          structuredClone(gone, { transfer: [gone.buffer] })
+          assert.strictEqual(gone.length, 0)
+          assert.throws(() => transferred.tryWrite("four" as never), TypeError)
+          const scratch = new Uint8Array(1000)
+          // More than is held back for the end of the turn.
+          for (let value = 0; value < 200; value++) assert.strictEqual(changed.tryWrite(scratch.fill(value)), 1000)
+          transferred.finish()
+          changed.finish()
+          scratch.fill(255)
+          assert.deepStrictEqual(yield* Effect.flatMap(there.acceptUni, readBytes), Uint8Array.of(1, 2, 3))
+          const bytes = yield* Effect.flatMap(there.acceptUni, readBytes)
+          assert.deepStrictEqual(
+            bytes,
+            Uint8Array.from({ length: 200_000 }, (_, at) => Math.floor(at / 1000))
+          )
+        })
+      )
   )
 
   it.live("a dial gives up after the idle timeout where that is shorter, and says so", () =>

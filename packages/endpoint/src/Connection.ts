@@ -37,7 +37,10 @@ export interface Connection {
   /** Waits for the peer's stream credit. The peer hears of the stream with its first byte, end or reset. */
   readonly openUni: Effect.Effect<SendStream, ConnectionLost>
   readonly openBi: Effect.Effect<BiStream, ConnectionLost>
-  /** In the order in which the peer's streams became known. One waiter at a time. */
+  /**
+   * In the order in which the peer's streams became known. One waiter at a time. Read or stop what was accepted: what lies unread
+   * in some streams takes its part of what the connection may hold from all others.
+   */
   readonly acceptUni: Effect.Effect<RecvStream, ConnectionLost>
   readonly acceptBi: Effect.Effect<BiStream, ConnectionLost>
   /** 0: this transport has no datagrams. Grows and shrinks with the path. */

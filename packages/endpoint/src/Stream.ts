@@ -1,6 +1,6 @@
 /**
- * The byte streams of a connection: value or wait. `tryRead` and `tryWrite` answer at once or say `Blocked`; `readable` and
- * `writable` wait until the next try has an answer. The hot loop drains with `tryRead` until `Blocked` and waits once, so a
+ * The byte streams of a connection: value or wait. `tryRead`, `tryReadInto` and `tryWrite` answer at once or say `Blocked`;
+ * `readable` and `writable` wait until the next try has an answer. The hot loop drains until `Blocked` and waits once, so a
  * ready stream costs no fiber switch. `read` and `write` are the same as Effects.
  *
  * Ends and errors are latched: after the first `End` or `StreamError` every later try gives the same value. A reset never
@@ -35,7 +35,13 @@ export class StreamError extends Schema.TaggedError<StreamError>()("StreamError"
 export interface RecvStream {
   /** The next chunk (never empty), or why there is none. The chunk belongs to the caller. */
   readonly tryRead: () => Uint8Array | Blocked | End | StreamError
-  /** Waits until the next `tryRead` is not `Blocked`. Never fails; interruption only forgets the waiter. */
+  /**
+   * As `tryRead`, into the caller's own bytes: fills `into` from its front with as much as is there, whatever chunks it came
+   * in, and says how many bytes that were (at least 1; 0 only where `into` is empty). Nothing is written behind them or after
+   * the call. For whoever copies anyway: a buffer used again and again leaves no garbage. Both may be mixed on one stream.
+   */
+  readonly tryReadInto: (into: Uint8Array) => number | Blocked | End | StreamError
+  /** Waits until the next `tryRead` or `tryReadInto` is not `Blocked`. Never fails; interruption only forgets the waiter. */
   readonly readable: Effect.Effect<void>
   readonly read: Effect.Effect<Uint8Array | End, StreamError>
   /** Asks the peer to stop sending (STOP_SENDING). What is unread is dropped; later reads answer `StreamEnded`. */

@@ -45,6 +45,18 @@ export const loss = (close: Close): Loss => {
   return { connection, stream: new StreamError({ reason: connection }) }
 }
 
+/** A code of a stream or a connection as it is. One that cannot be meant is a bug of the caller: it throws, and changes nothing. */
+export const codeOf = (code: number): number => {
+  if (Number.isSafeInteger(code) && code >= 0) return code
+  throw new TypeError(`a code is an integer of 0 to 2^53-1, not ${code}`)
+}
+
+/** As `codeOf`, for a stream's priority. */
+export const priorityOf = (priority: number): number => {
+  if ((priority | 0) === priority) return priority
+  throw new TypeError(`a priority is a signed 32-bit integer, not ${priority}`)
+}
+
 /** Lets one fiber wait for a condition. A second one at the same time is a bug of the caller and dies. */
 export class Waiter {
   #wake: Wake | undefined
@@ -256,23 +268,55 @@ export class RecvBuffer implements RecvStream {
 
   readonly tryRead = (): Uint8Array | Blocked | End | StreamError => {
     const chunk = this.#chunks[this.#head]
-    if (chunk === undefined) {
-      if (this.#end === undefined) {
-        this.#driver.wanted?.()
-        return Blocked
+    if (chunk === undefined) return this.#none()
+    this.#next()
+    this.#took(chunk.length)
+    return chunk
+  }
+
+  readonly tryReadInto = (into: Uint8Array): number | Blocked | End | StreamError => {
+    if (into.length === 0) return 0
+    let filled = 0
+    for (let chunk = this.#chunks[this.#head]; chunk !== undefined; chunk = this.#chunks[this.#head]) {
+      const room = into.length - filled
+      if (chunk.length > room) {
+        into.set(chunk.subarray(0, room), filled)
+        this.#chunks[this.#head] = chunk.subarray(room)
+        filled = into.length
+        break
       }
-      this.#driver.drained()
-      return this.#end
+      into.set(chunk, filled)
+      filled += chunk.length
+      this.#next()
     }
+    if (filled === 0) return this.#none()
+    this.#took(filled)
+    return filled
+  }
+
+  /** Why there are no bytes. */
+  #none(): Blocked | End | StreamError {
+    if (this.#end === undefined) {
+      this.#driver.wanted?.()
+      return Blocked
+    }
+    this.#driver.drained()
+    return this.#end
+  }
+
+  /** The first chunk is taken. */
+  #next(): void {
     this.#chunks[this.#head++] = nothing
     if (this.#head === this.#chunks.length) this.#clear()
     else if (this.#head === 1024) {
       this.#chunks.splice(0, this.#head)
       this.#head = 0
     }
-    this.#bufferedBytes -= chunk.length
-    this.#driver.taken(chunk.length)
-    return chunk
+  }
+
+  #took(bytes: number): void {
+    this.#bufferedBytes -= bytes
+    this.#driver.taken(bytes)
   }
 
   readonly readable: Effect.Effect<void> = Effect.suspend(() => {
@@ -291,6 +335,7 @@ export class RecvBuffer implements RecvStream {
   )
 
   readonly stop = (code: number): void => {
+    codeOf(code)
     if (this.#end !== undefined && this.#head === this.#chunks.length) return this.#driver.drained()
     this.#clear()
     this.#bufferedBytes = 0
@@ -405,6 +450,7 @@ export class SendBuffer implements SendStream {
   }
 
   readonly reset = (code: number): void => {
+    codeOf(code)
     if (this.#over) return
     this.#over = true
     this.#error ??= streamEnded
@@ -414,6 +460,7 @@ export class SendBuffer implements SendStream {
   }
 
   readonly setPriority = (priority: number): void => {
+    priorityOf(priority)
     if (!this.#over) this.#driver.setPriority(priority)
   }
 

@@ -49,6 +49,15 @@ describe("EndpointId", () => {
     assert.strictEqual(Result.getOrThrow(EndpointId.parse(ones)), ones)
   })
 
+  it("counts what it checks, and not what it knows", () => {
+    const before = EndpointId.checks()
+    for (let y = 0; y < 100; y++) EndpointId.fromBytes(new Uint8Array(32).fill(y, 30))
+    const checked = EndpointId.checks()
+    assert.isAtLeast(checked, before + 50)
+    for (let y = 0; y < 100; y++) EndpointId.parse(ones)
+    assert.isAtMost(EndpointId.checks(), checked + 1)
+  })
+
   it("is a schema whose values are strings that are keys", () => {
     const decode = Schema.decodeUnknownResult(EndpointId.EndpointId)
     assert.strictEqual(Result.getOrThrow(decode(ones)), ones)

@@ -1,20 +1,24 @@
 //! Incoming connections: who is let in, before any work is done for them, and how many may be on their way at once.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::task::Waker;
 use std::time::Duration;
 
 use iroh::endpoint::{Connection, Incoming, IncomingAddr};
-use napi::Result;
+use napi::bindgen_prelude::FromNapiValue;
+use napi::{Result, sys};
 use napi_derive::napi;
-use tokio::sync::mpsc::UnboundedSender;
 
-use crate::arguments::Properties;
+use crate::arguments::{Properties, objects};
 
 #[derive(Clone, Copy)]
 enum Action {
     Accept,
+    /// It must show first that it hears what is sent to its address. No rule says so.
+    Retry,
     Refuse,
     Ignore,
 }
@@ -31,7 +35,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    pub fn parse(properties: &Properties) -> Result<Self> {
+    fn parse(properties: &Properties) -> Result<Self> {
         let text = properties.text("from")?.unwrap_or_default();
         let from = From::parse(&text).ok_or_else(|| {
             properties.error("from must be relay, an ip address, or an ip address, a slash and the bits of its prefix")
@@ -43,6 +47,14 @@ impl Rule {
             _ => return Err(properties.error("action must be accept, refuse or ignore")),
         };
         Ok(Self { from, action })
+    }
+}
+
+pub struct Rules(pub Vec<Rule>);
+
+impl FromNapiValue for Rules {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
+        objects(env, value, Rule::parse).map(Self)
     }
 }
 
@@ -78,6 +90,9 @@ fn same_network(network: IpAddr, remote: SocketAddr, bits: u32) -> bool {
     }
 }
 
+/// Only one of so many handshakes may be one whose sender's address is not validated.
+const UNVALIDATED_PART: u32 = 4;
+
 pub struct Limits {
     pub max_handshakes: u32,
     pub backlog: u32,
@@ -90,9 +105,20 @@ pub struct IncomingCounts {
     pub pending: u32,
     pub waiting: u32,
     pub accepted: f64,
+    pub retried: f64,
     pub refused: f64,
     pub ignored: f64,
     pub failed: f64,
+}
+
+/// Connections whose handshake is done and that JavaScript has not taken.
+#[derive(Default)]
+struct Waiting {
+    connections: VecDeque<Connection>,
+    /// Called when there is one.
+    waker: Option<Waker>,
+    /// Nobody takes any more.
+    closed: bool,
 }
 
 /// The door of one endpoint.
@@ -100,8 +126,9 @@ pub struct Admission {
     limits: Limits,
     rules: RwLock<Vec<Rule>>,
     pending: AtomicU32,
-    waiting: AtomicU32,
+    waiting: Mutex<Waiting>,
     accepted: AtomicU64,
+    retried: AtomicU64,
     refused: AtomicU64,
     ignored: AtomicU64,
     failed: AtomicU64,
@@ -113,8 +140,9 @@ impl Admission {
             limits,
             rules: RwLock::default(),
             pending: AtomicU32::new(0),
-            waiting: AtomicU32::new(0),
+            waiting: Mutex::default(),
             accepted: AtomicU64::new(0),
+            retried: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             ignored: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -125,17 +153,58 @@ impl Admission {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
     }
 
-    /// JavaScript took one of the connections that were waiting.
-    pub fn taken(&self) {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        // Nothing panics while it is held.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection that waits for longest. Where there is none, `waker` is called when there is.
+    pub fn take(&self, waker: Waker) -> Option<Connection> {
+        let mut waiting = self.waiting();
+        let taken = waiting.connections.pop_front();
+        if taken.is_none() {
+            waiting.waker = Some(waker);
+        }
+        taken
+    }
+
+    /// Drops those that wait and those that are still to come.
+    pub fn close(&self) {
+        let mut waiting = self.waiting();
+        waiting.closed = true;
+        let dropped = std::mem::take(&mut waiting.connections);
+        drop(waiting);
+        drop(dropped);
+    }
+
+    fn arrived(&self, connection: Connection) {
+        let mut waiting = self.waiting();
+        if !waiting.closed {
+            waiting.connections.push_back(connection);
+            if let Some(waker) = waiting.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// How many there are. Where they are too many, those whose peer has gone meanwhile make room.
+    fn waiting_of(&self, most: usize) -> usize {
+        let mut waiting = self.waiting();
+        if waiting.connections.len() >= most {
+            waiting
+                .connections
+                .retain(|connection| connection.close_reason().is_none());
+        }
+        waiting.connections.len()
     }
 
     pub fn counts(&self) -> IncomingCounts {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
         IncomingCounts {
             pending: self.pending.load(Ordering::Relaxed),
-            waiting: self.waiting.load(Ordering::Relaxed),
+            waiting: self.waiting().connections.len() as u32,
             accepted: count(&self.accepted),
+            retried: count(&self.retried),
             refused: count(&self.refused),
             ignored: count(&self.ignored),
             failed: count(&self.failed),
@@ -145,25 +214,31 @@ impl Admission {
     fn decide(&self, incoming: &Incoming) -> Action {
         let remote = incoming.remote_addr();
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
-        match rules
-            .iter()
-            .find(|rule| rule.from.matches(&remote))
-            .map(|rule| rule.action)
-        {
-            Some(Action::Refuse) => Action::Refuse,
-            Some(Action::Ignore) => Action::Ignore,
-            // A handshake under way has its place in the backlog, so that whoever finishes is not turned away.
-            Some(Action::Accept) | None => {
-                let pending = self.pending.load(Ordering::Relaxed);
-                let waiting = self.waiting.load(Ordering::Relaxed);
-                let full = pending >= self.limits.max_handshakes || pending + waiting >= self.limits.backlog;
-                if full { Action::Refuse } else { Action::Accept }
-            }
+        let rule = rules.iter().find(|rule| rule.from.matches(&remote));
+        if let Some(action @ (Action::Refuse | Action::Ignore)) = rule.map(|rule| rule.action) {
+            return action;
         }
+        let Limits {
+            max_handshakes,
+            backlog,
+            ..
+        } = self.limits;
+        let pending = self.pending.load(Ordering::Relaxed);
+        // Anybody can send a first packet in anybody's name (RFC 9000 section 8.1.2): those that may be such get no more than
+        // a part of the places, or a few packets would keep everybody out.
+        if pending >= max_handshakes.min(backlog) / UNVALIDATED_PART && !incoming.remote_addr_validated() {
+            return Action::Retry;
+        }
+        // A handshake under way has its place in the backlog, so that whoever finishes is not turned away.
+        let places = backlog.saturating_sub(pending) as usize;
+        if pending >= max_handshakes || self.waiting_of(places) >= places {
+            return Action::Refuse;
+        }
+        Action::Accept
     }
 
-    /// Lets in who may come, until the endpoint closes. `arrived` gets every connection whose handshake is done.
-    pub async fn run(self: Arc<Self>, endpoint: iroh::Endpoint, arrived: UnboundedSender<Connection>) {
+    /// Lets in who may come, until the endpoint closes.
+    pub async fn run(self: Arc<Self>, endpoint: iroh::Endpoint) {
         while let Some(incoming) = endpoint.accept().await {
             match self.decide(&incoming) {
                 Action::Ignore => {
@@ -174,22 +249,27 @@ impl Admission {
                     self.refused.fetch_add(1, Ordering::Relaxed);
                     incoming.refuse();
                 }
+                Action::Retry => {
+                    self.retried.fetch_add(1, Ordering::Relaxed);
+                    // It fails for none whose address is not validated.
+                    if let Err(error) = incoming.retry() {
+                        error.into_incoming().refuse();
+                    }
+                }
                 Action::Accept => {
                     self.pending.fetch_add(1, Ordering::Relaxed);
-                    tokio::spawn(self.clone().handshake(incoming, arrived.clone()));
+                    tokio::spawn(self.clone().handshake(incoming));
                 }
             }
         }
     }
 
-    async fn handshake(self: Arc<Self>, incoming: Incoming, arrived: UnboundedSender<Connection>) {
+    async fn handshake(self: Arc<Self>, incoming: Incoming) {
         let done = tokio::time::timeout(self.limits.handshake_timeout, incoming).await;
         // First there, then no longer on its way: it must not be missing from the backlog in between.
         if let Ok(Ok(connection)) = done {
-            self.waiting.fetch_add(1, Ordering::Relaxed);
             self.accepted.fetch_add(1, Ordering::Relaxed);
-            // Nobody takes it any more when the endpoint is closing, which closes it.
-            let _ = arrived.send(connection);
+            self.arrived(connection);
         } else {
             self.failed.fetch_add(1, Ordering::Relaxed);
         }

@@ -43,6 +43,14 @@ fn type_of(env: sys::napi_env, value: sys::napi_value) -> Result<sys::napi_value
 }
 
 fn bytes_of(env: sys::napi_env, value: sys::napi_value, what: &str) -> Result<(*mut u8, usize)> {
+    match typed_array(env, value, sys::TypedarrayType::uint8_array)? {
+        Some(array) => Ok(array),
+        None => Err(type_error(env, &format!("{what} must be a Uint8Array"))),
+    }
+}
+
+/// Where its elements are, and how many; none where it is another kind of array or no array at all.
+fn typed_array<T>(env: sys::napi_env, value: sys::napi_value, wanted: i32) -> Result<Option<(*mut T, usize)>> {
     let (mut is_array, mut kind, mut length, mut data) = (false, 0, 0, ptr::null_mut());
     // SAFETY: `value` is alive in the scope of the call; the array's own description is what is asked for.
     unsafe {
@@ -60,8 +68,8 @@ fn bytes_of(env: sys::napi_env, value: sys::napi_value, what: &str) -> Result<(*
             ))?;
         }
     }
-    if !is_array || kind != sys::TypedarrayType::uint8_array {
-        return Err(type_error(env, &format!("{what} must be a Uint8Array")));
+    if !is_array || kind != wanted {
+        return Ok(None);
     }
     // An empty or detached array may have no memory at all.
     let data = if length == 0 {
@@ -69,7 +77,7 @@ fn bytes_of(env: sys::napi_env, value: sys::napi_value, what: &str) -> Result<(*
     } else {
         data.cast()
     };
-    Ok((data, length))
+    Ok(Some((data, length)))
 }
 
 /// Bytes to take. JavaScript keeps them: they are read within the call.
@@ -78,7 +86,9 @@ pub struct Input<'a>(pub &'a [u8]);
 impl FromNapiValue for Input<'_> {
     unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
         let (data, length) = bytes_of(env, value, "the bytes")?;
-        // SAFETY: the memory belongs to an array that is alive for the call, and this thread alone runs its JavaScript.
+        // SAFETY: the memory belongs to an array that is alive for the call, and this thread alone runs its JavaScript. Only
+        // where it is shared may another worker change bytes meanwhile: they are copied and mean nothing to us, so that worker
+        // gets what it asked for, some of either, as from every other function that takes such an array.
         Ok(Self(unsafe { std::slice::from_raw_parts(data, length) }))
     }
 }
@@ -89,7 +99,20 @@ pub struct Output<'a>(pub &'a mut [u8]);
 impl FromNapiValue for Output<'_> {
     unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
         let (data, length) = bytes_of(env, value, "the room to read into")?;
-        // SAFETY: as for `Input`; no function takes two of them.
+        // SAFETY: as for `Input`. Whoever takes two of them writes to one and then to the other, and reads neither.
+        Ok(Self(unsafe { std::slice::from_raw_parts_mut(data, length) }))
+    }
+}
+
+/// Places for lengths.
+pub struct Lengths<'a>(pub &'a mut [u32]);
+
+impl FromNapiValue for Lengths<'_> {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
+        let Some((data, length)) = typed_array(env, value, sys::TypedarrayType::uint32_array)? else {
+            return Err(type_error(env, "the lengths must be a Uint32Array"));
+        };
+        // SAFETY: as for `Output`.
         Ok(Self(unsafe { std::slice::from_raw_parts_mut(data, length) }))
     }
 }
@@ -148,23 +171,18 @@ impl FromNapiValue for Text {
     }
 }
 
-/// Any array of strings.
-pub struct Texts(pub Vec<String>);
-
-impl FromNapiValue for Texts {
-    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
-        texts_of(env, value, "the texts").map(Self)
-    }
-}
-
 fn texts_of(env: sys::napi_env, value: sys::napi_value, what: &str) -> Result<Vec<String>> {
-    elements(env, value, what)?
-        .into_iter()
-        .map(|element| text_of(env, element, what))
-        .collect()
+    elements(env, value, what, |element| text_of(env, element, what))
 }
 
-fn elements(env: sys::napi_env, value: sys::napi_value, what: &str) -> Result<Vec<sys::napi_value>> {
+/// Each element is made into what it means before the next one is looked at: the length of a sparse array says nothing about
+/// what is in it, so nothing is made for it in advance.
+fn elements<T>(
+    env: sys::napi_env,
+    value: sys::napi_value,
+    what: &str,
+    make: impl Fn(sys::napi_value) -> Result<T>,
+) -> Result<Vec<T>> {
     let (mut is_array, mut length) = (false, 0);
     // SAFETY: `value` is alive in the scope of the call, and it is an array where it is treated as one.
     unsafe {
@@ -173,13 +191,48 @@ fn elements(env: sys::napi_env, value: sys::napi_value, what: &str) -> Result<Ve
             return Err(type_error(env, &format!("{what} must be an array")));
         }
         check(sys::napi_get_array_length(env, value, &mut length))?;
-        (0..length)
-            .map(|index| {
-                let mut element = ptr::null_mut();
-                check(sys::napi_get_element(env, value, index, &mut element)).map(|()| element)
-            })
-            .collect()
     }
+    let mut made = Vec::new();
+    for index in 0..length {
+        let (mut scope, mut element) = (ptr::null_mut(), ptr::null_mut());
+        // SAFETY: as above; what is made of the element holds nothing of JavaScript's.
+        unsafe {
+            check(sys::napi_open_handle_scope(env, &mut scope))?;
+            let one = check(sys::napi_get_element(env, value, index, &mut element)).and_then(|()| make(element));
+            check(sys::napi_close_handle_scope(env, scope))?;
+            made.push(one?);
+        }
+    }
+    Ok(made)
+}
+
+/// Names of protocols. TLS gives the length of each one byte (RFC 7301 section 3.1), and a longer name would be another list.
+pub struct Alpns(pub Vec<Vec<u8>>);
+
+/// With a byte for the length of each. They are part of the first packets of a dial, of which a peer takes 16 KiB.
+const MAX_ALPNS_BYTES: usize = 8192;
+
+impl FromNapiValue for Alpns {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
+        alpns_of(env, value)
+    }
+}
+
+fn alpns_of(env: sys::napi_env, value: sys::napi_value) -> Result<Alpns> {
+    let alpns = elements(env, value, "alpns", |element| {
+        let alpn = text_of(env, element, "alpns")?.into_bytes();
+        match alpn.len() {
+            1..=255 => Ok(alpn),
+            _ => Err(type_error(env, "alpns: a protocol's name has 1 to 255 bytes")),
+        }
+    })?;
+    if alpns.iter().map(|alpn| 1 + alpn.len()).sum::<usize>() > MAX_ALPNS_BYTES {
+        return Err(type_error(
+            env,
+            &format!("alpns must have at most {MAX_ALPNS_BYTES} bytes together, with one more for each"),
+        ));
+    }
+    Ok(Alpns(alpns))
 }
 
 /// An object whose properties are read one after the other.
@@ -205,6 +258,18 @@ impl Properties {
         // SAFETY: the object is alive in the scope of the call.
         check(unsafe { sys::napi_get_named_property(self.env, self.object, key.as_ptr(), &mut value) })?;
         Ok((type_of(self.env, value)? != sys::ValueType::napi_undefined).then_some(value))
+    }
+
+    /// Refuses every other property than these: a name that is misspelt would be left out without a word.
+    pub fn only(&self, known: &[&str]) -> Result<()> {
+        let mut names = ptr::null_mut();
+        // SAFETY: the object is alive in the scope of the call.
+        check(unsafe { sys::napi_get_property_names(self.env, self.object, &mut names) })?;
+        let names = texts_of(self.env, names, "the names")?;
+        match names.iter().any(|name| !known.contains(&name.as_str())) {
+            true => Err(self.error(&format!("there are no other options than {}", known.join(", ")))),
+            false => Ok(()),
+        }
     }
 
     pub fn error(&self, message: &str) -> Error {
@@ -235,6 +300,10 @@ impl Properties {
         self.get(name)?.map(|value| texts_of(self.env, value, name)).transpose()
     }
 
+    pub fn alpns(&self, name: &str) -> Result<Option<Alpns>> {
+        self.get(name)?.map(|value| alpns_of(self.env, value)).transpose()
+    }
+
     /// One text or an array of them.
     pub fn text_or_texts(&self, name: &str) -> Result<Option<std::result::Result<String, Vec<String>>>> {
         let Some(value) = self.get(name)? else { return Ok(None) };
@@ -252,15 +321,14 @@ impl Properties {
     }
 }
 
-/// An array of objects.
-pub struct Objects(pub Vec<Properties>);
-
-impl FromNapiValue for Objects {
-    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
-        let objects = elements(env, value, "the list")?.into_iter().map(|element| {
-            // SAFETY: the element is alive in the scope of the call.
-            unsafe { Properties::from_napi_value(env, element) }
-        });
-        objects.collect::<Result<_>>().map(Self)
-    }
+/// An array of objects, each made into something.
+pub fn objects<T>(
+    env: sys::napi_env,
+    value: sys::napi_value,
+    make: impl Fn(&Properties) -> Result<T>,
+) -> Result<Vec<T>> {
+    elements(env, value, "the list", |element| {
+        // SAFETY: the element is alive while it is made into something.
+        make(&unsafe { Properties::from_napi_value(env, element) }?)
+    })
 }

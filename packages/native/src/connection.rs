@@ -17,13 +17,13 @@ use napi::Env;
 use napi::bindgen_prelude::{Either, ObjectFinalize};
 use napi_derive::napi;
 
-use crate::arguments::{Code, Input, Output, Text, range_error};
+use crate::arguments::{Code, Input, Lengths, Output, Text, range_error, type_error};
 use crate::endpoint;
 use crate::errors::Close;
 use crate::path::Path;
 use crate::reactor::{self, Signals};
-use crate::streams::{RecvStream, SendStream};
-use crate::{BLOCKED, OVER, RUNTIME, TOO_LARGE};
+use crate::streams::{Reading, RecvStream, SendStream};
+use crate::{BLOCKED, OVER, TOO_LARGE, runtime};
 
 const ACCEPT_UNI: usize = 0;
 const ACCEPT_BI: usize = 1;
@@ -38,6 +38,9 @@ const PATHS: usize = 7;
 const MAX_REASON_BYTES: usize = 1024;
 /// What the collector is told that a connection weighs: it sees only the small object in front of it.
 const WEIGHT_BYTES: i64 = 64 * 1024;
+
+/// With less room than that no further whole stream is looked for.
+const WHOLE_BYTES: usize = 4096;
 
 /// What goes with its connection when we close it.
 pub trait Lose {
@@ -68,6 +71,8 @@ enum State {
 struct Open {
     connection: Arc<iroh::endpoint::Connection>,
     accept_uni: Waiting<Result<noq::RecvStream, ConnectionError>>,
+    /// Accepted, and looked at in vain: it was not there whole.
+    next_uni: Option<Reading>,
     accept_bi: Waiting<Result<Bi, ConnectionError>>,
     open_uni: Waiting<Result<noq::SendStream, ConnectionError>>,
     open_bi: Waiting<Result<Bi, ConnectionError>>,
@@ -126,14 +131,17 @@ impl Shared {
             let State::Open(open) = &*self.state.borrow() else {
                 return;
             };
-            // Where the peer was first, that is how it ended, and what it had sent may still be read.
-            if open.connection.close_reason().is_some() {
-                return;
-            }
-            self.endpoint.linger_for(open.rtt());
-            open.connection.close(code, reason.as_bytes());
+            let close = match open.connection.close_reason() {
+                // The peer was first: that is how it ended.
+                Some(error) => Close::new(&error),
+                None => {
+                    self.endpoint.linger_for(open.rtt());
+                    open.connection.close(code, reason.as_bytes());
+                    Close::local(code, reason)
+                }
+            };
             State::Over {
-                close: Close::local(code, reason),
+                close,
                 paths: open.paths(),
             }
         };
@@ -143,19 +151,6 @@ impl Shared {
     /// The endpoint goes, and with it what might still be read.
     pub fn lose(&self) {
         self.close(VarInt::from_u32(0), "");
-        let over = {
-            let State::Open(open) = &*self.state.borrow() else {
-                return;
-            };
-            let Some(error) = open.connection.close_reason() else {
-                return;
-            };
-            State::Over {
-                close: Close::new(&error),
-                paths: open.paths(),
-            }
-        };
-        self.end(over);
     }
 
     fn end(&self, over: State) {
@@ -179,6 +174,12 @@ impl Drop for Shared {
 }
 
 impl Open {
+    fn poll_accept_uni(&mut self, waker: &Waker) -> Poll<Result<Reading, ConnectionError>> {
+        let accept = |connection: Arc<iroh::endpoint::Connection>| async move { connection.accept_uni().await };
+        let polled = self.accept_uni.poll(&self.connection, waker, accept);
+        polled.map_ok(Reading::new)
+    }
+
     fn rtt(&self) -> Duration {
         self.connection
             .paths()
@@ -214,9 +215,11 @@ impl Connection {
     pub fn new(env: &Env, connection: iroh::endpoint::Connection, endpoint: &Rc<endpoint::Shared>) -> Self {
         let remote_id = connection.remote_id().to_string();
         let alpn = String::from_utf8_lossy(connection.alpn()).into_owned();
+        connection.set_receive_window(endpoint.options().receive_window);
         let open = Open {
             connection: Arc::new(connection),
             accept_uni: Waiting(None),
+            next_uni: None,
             accept_bi: Waiting(None),
             open_uni: Waiting(None),
             open_bi: Waiting(None),
@@ -259,10 +262,37 @@ impl Connection {
         }
     }
 
+    /// As far as there is room for whole streams and a place for the length of each.
+    fn accept_whole_uni(&self, mut room: &mut [u8], lengths: &mut [u32]) -> i32 {
+        let State::Open(open) = &mut *self.shared.state.borrow_mut() else {
+            return OVER;
+        };
+        let mut signals = self.shared.signals.borrow_mut();
+        let waker = signals.waker(ACCEPT_UNI);
+        for (count, length) in lengths.iter_mut().enumerate() {
+            if open.next_uni.is_some() || (count > 0 && room.len() < WHOLE_BYTES) {
+                return count as i32;
+            }
+            let mut reading = match open.poll_accept_uni(waker) {
+                Poll::Ready(Ok(reading)) => reading,
+                _ if count > 0 => return count as i32,
+                Poll::Pending => return BLOCKED,
+                Poll::Ready(Err(_)) => return OVER,
+            };
+            let Some(read) = reading.read_whole(room) else {
+                open.next_uni = Some(reading);
+                return count as i32;
+            };
+            *length = read as u32;
+            room = &mut room[read..];
+        }
+        lengths.len() as i32
+    }
+
     fn bi(&self, (send, recv): Bi) -> BiStream {
         BiStream {
             send: SendStream::new(send, &self.shared),
-            recv: RecvStream::new(recv, &self.shared),
+            recv: RecvStream::new(Reading::new(recv), &self.shared),
         }
     }
 }
@@ -324,12 +354,20 @@ impl Connection {
 
     #[napi(catch_unwind)]
     pub fn try_accept_uni(&self) -> Tried<RecvStream> {
-        let poll = |open: &mut Open, waker: &Waker| {
-            open.accept_uni.poll(&open.connection, waker, |connection| async move {
-                connection.accept_uni().await
-            })
+        let poll = |open: &mut Open, waker: &Waker| match open.next_uni.take() {
+            Some(reading) => Poll::Ready(Ok(reading)),
+            None => open.poll_accept_uni(waker),
         };
-        self.attempt(ACCEPT_UNI, poll, |stream| RecvStream::new(stream, &self.shared))
+        self.attempt(ACCEPT_UNI, poll, |reading| RecvStream::new(reading, &self.shared))
+    }
+
+    #[napi(catch_unwind)]
+    pub fn try_accept_whole_uni(&self, env: &Env, into: Output, lengths: Lengths) -> napi::Result<i32> {
+        let (room, places) = (into.0.as_ptr_range(), lengths.0.as_ptr_range());
+        if room.start < places.end.cast() && places.start.cast() < room.end {
+            return Err(type_error(env.raw(), "the room and the lengths must not share memory"));
+        }
+        Ok(self.accept_whole_uni(into.0, lengths.0))
     }
 
     #[napi(catch_unwind)]
@@ -345,8 +383,10 @@ impl Connection {
     #[napi(catch_unwind)]
     pub fn max_datagram_bytes(&self) -> u32 {
         match &*self.shared.state.borrow() {
-            State::Open(open) => open.connection.max_datagram_size().unwrap_or(0) as u32,
-            State::Over { .. } => 0,
+            State::Open(open) if self.shared.endpoint.options().datagrams => {
+                open.connection.max_datagram_size().unwrap_or(0) as u32
+            }
+            _ => 0,
         }
     }
 
@@ -380,7 +420,7 @@ impl Connection {
         waits.store(true, Ordering::Release);
         let (connection, waits) = (open.connection.clone(), waits.clone());
         let waker = self.shared.signals.borrow_mut().waker(DATAGRAM_ROOM).clone();
-        RUNTIME.spawn(async move {
+        runtime().spawn(async move {
             // The connection's end is told by whatever is tried next.
             let _ = connection.send_datagram_wait(datagram).await;
             drop(connection);

@@ -18,18 +18,17 @@ use iroh_metrics::{MetricValue, MetricsGroupSet};
 use napi::Env;
 use napi::bindgen_prelude::Either;
 use napi_derive::napi;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 
-use crate::admission::{Admission, IncomingCounts, Rule};
-use crate::arguments::{Objects, Text, Texts, type_error};
+use crate::admission::{Admission, IncomingCounts, Rules};
+use crate::arguments::{Alpns, Text, type_error};
 use crate::connection::{self, Connection, Tried};
 use crate::dial::Dial;
 use crate::errors::Failure;
-use crate::options::{Addr, Options, parse_id};
+use crate::options::{Addr, Connections, Options, parse_id};
 use crate::pending::Pending;
 use crate::reactor::{self, Reactor, Signals};
-use crate::{BLOCKED, OVER, RUNTIME};
+use crate::{BLOCKED, OVER, runtime};
 
 const ACCEPT: usize = 0;
 const ADDR: usize = 1;
@@ -45,6 +44,7 @@ pub struct Shared {
     connections: RefCell<HashMap<u64, Weak<connection::Shared>>>,
     /// How long the slowest peer so far may take to hear that we close.
     linger: Cell<Duration>,
+    options: Connections,
 }
 
 /// Enough for a few packets to leave where nobody has to hear anything.
@@ -61,6 +61,11 @@ struct Open {
 impl Shared {
     pub fn reactor(&self) -> &Arc<reactor::Shared> {
         &self.reactor
+    }
+
+    /// Of its connections.
+    pub fn options(&self) -> Connections {
+        self.options
     }
 
     /// Remembers a connection, to tell it when we close.
@@ -98,7 +103,7 @@ impl Shared {
             .filter_map(|connection| connection.upgrade())
             .for_each(|connection| connection.lose());
         let (closed, linger) = (self.closed.clone(), self.linger.get());
-        RUNTIME.spawn(async move {
+        runtime().spawn(async move {
             accepting.abort();
             // iroh would wait 3 s for a dial that was given up before anybody answered. Dropped, it ends without more words.
             let _ = tokio::time::timeout(linger, endpoint.close()).await;
@@ -136,6 +141,7 @@ struct Bound {
     endpoint: iroh::Endpoint,
     known: MemoryLookup,
     admission: Arc<Admission>,
+    options: Connections,
 }
 
 /// An endpoint that is being bound.
@@ -149,13 +155,19 @@ pub struct Binding {
 impl Reactor {
     #[napi(catch_unwind)]
     pub fn bind(&self, options: Options) -> Binding {
-        let Options { builder, known, limits } = options;
+        let Options {
+            builder,
+            known,
+            limits,
+            connections,
+        } = options;
         let pending = Pending::start(self.shared(), async move {
             let endpoint = builder.bind().await?;
             Ok(Bound {
                 endpoint,
                 known,
                 admission: Arc::new(Admission::new(limits)),
+                options: connections,
             })
         });
         Binding {
@@ -202,7 +214,6 @@ fn changed(mut watcher: impl Watcher + 'static) -> Changed {
 
 struct State {
     signals: Signals,
-    arrived: UnboundedReceiver<iroh::endpoint::Connection>,
     /// As it was last, for the time after the end.
     addr: EndpointAddr,
     addr_changed: Option<Changed>,
@@ -242,12 +253,11 @@ impl Endpoint {
             endpoint,
             known,
             admission,
+            options,
         } = bound;
-        let (arriving, arrived) = unbounded_channel();
-        let accepting = RUNTIME.spawn(admission.clone().run(endpoint.clone(), arriving));
+        let accepting = runtime().spawn(admission.clone().run(endpoint.clone()));
         let state = State {
             signals: Signals::new(reactor),
-            arrived,
             addr: endpoint.addr(),
             addr_changed: None,
             relays_changed: None,
@@ -265,8 +275,15 @@ impl Endpoint {
                 closed: Arc::default(),
                 connections: RefCell::default(),
                 linger: Cell::new(LEAST_LINGER),
+                options,
             }),
         }
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.admission.close();
     }
 }
 
@@ -343,17 +360,15 @@ impl Endpoint {
     }
 
     #[napi(catch_unwind)]
-    pub fn set_alpns(&self, alpns: Texts) {
+    pub fn set_alpns(&self, alpns: Alpns) {
         if let Some(endpoint) = self.shared.endpoint() {
-            endpoint.set_alpns(alpns.0.into_iter().map(String::into_bytes).collect());
+            endpoint.set_alpns(alpns.0);
         }
     }
 
     #[napi(catch_unwind)]
-    pub fn set_admission(&self, rules: Objects) -> napi::Result<()> {
-        self.admission
-            .set_rules(rules.0.iter().map(Rule::parse).collect::<napi::Result<_>>()?);
-        Ok(())
+    pub fn set_admission(&self, rules: Rules) {
+        self.admission.set_rules(rules.0);
     }
 
     #[napi(catch_unwind)]
@@ -374,9 +389,9 @@ impl Endpoint {
     }
 
     #[napi(catch_unwind)]
-    pub fn connect(&self, env: &Env, addr: Addr, alpns: Texts) -> napi::Result<Dial> {
-        let mut alpns = alpns.0.into_iter().map(String::into_bytes);
-        let first = alpns.next().filter(|alpn| !alpn.is_empty());
+    pub fn connect(&self, env: &Env, addr: Addr, alpns: Alpns) -> napi::Result<Dial> {
+        let mut alpns = alpns.0.into_iter();
+        let first = alpns.next();
         let first = first.ok_or_else(|| type_error(env.raw(), "alpns must name at least one protocol"))?;
         let options = ConnectOptions::new().with_additional_alpns(alpns.collect());
         let endpoint = self.shared.endpoint();
@@ -393,14 +408,10 @@ impl Endpoint {
         if self.shared.endpoint().is_none() {
             return Either::B(OVER);
         }
-        let State { signals, arrived, .. } = &mut *self.state.borrow_mut();
-        match arrived.poll_recv(&mut Context::from_waker(signals.waker(ACCEPT))) {
-            Poll::Pending => Either::B(BLOCKED),
-            Poll::Ready(None) => Either::B(OVER),
-            Poll::Ready(Some(connection)) => {
-                self.admission.taken();
-                Either::A(Connection::new(env, connection, &self.shared))
-            }
+        let waker = self.state.borrow_mut().signals.waker(ACCEPT).clone();
+        match self.admission.take(waker) {
+            None => Either::B(BLOCKED),
+            Some(connection) => Either::A(Connection::new(env, connection, &self.shared)),
         }
     }
 
@@ -410,7 +421,7 @@ impl Endpoint {
         let waker = state.signals.waker(CLOSED).clone();
         self.shared.close(waker);
         // Whoever waits for one of these finds out that there will be none.
-        state.arrived.close();
+        self.admission.close();
         for waiting in [ACCEPT, ADDR, RELAYS] {
             state.signals.wake(waiting);
         }

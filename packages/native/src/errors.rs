@@ -48,6 +48,11 @@ impl Close {
                 code: Some(number(close.error_code)),
                 reason: String::from_utf8_lossy(&close.reason).into_owned(),
             },
+            ConnectionError::ConnectionClosed(close) if application_closed(close.error_code) => Self {
+                kind: "remote",
+                code: Some(0.0),
+                reason: String::new(),
+            },
             ConnectionError::TimedOut => Self {
                 kind: "idle",
                 code: None,
@@ -60,6 +65,11 @@ impl Close {
             other => Self::transport(None, other.to_string()),
         }
     }
+}
+
+/// The peer's application closed while the handshake was going on: RFC 9000 section 10.2.3 keeps code and reason back then.
+fn application_closed(code: TransportErrorCode) -> bool {
+    code == TransportErrorCode::APPLICATION_ERROR
 }
 
 /// Why a stream is over.
@@ -186,6 +196,11 @@ impl From<&ConnectionError> for Failure {
             ConnectionError::ConnectionClosed(close) if close.error_code == TransportErrorCode::CONNECTION_REFUSED => {
                 Self::new("refused", "the peer refused the connection")
             }
+            ConnectionError::ConnectionClosed(close) if application_closed(close.error_code) => Self {
+                kind: "closedByPeer",
+                code: Some(0.0),
+                message: String::new(),
+            },
             // We gave it up ourselves: whoever answered proved another key than the one that was dialed.
             ConnectionError::TransportError(error) if alert(UNKNOWN_CA, error.code) => {
                 Self::new("wrongId", "somebody else answered at that address")

@@ -25,7 +25,7 @@ mod pending;
 mod reactor;
 mod streams;
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use napi_derive::napi;
 use tokio::runtime::{Builder, Runtime};
@@ -38,16 +38,28 @@ pub const TOO_LARGE: i32 = -4;
 
 /// The threads of all endpoints of the process. Our own and never shut down: that of napi-rs ends with the environment that
 /// made it, which may be a worker thread's, under the endpoints of the others.
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
-    // One thread is as fast as two for one endpoint; more than four only compete with JavaScript.
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get().clamp(1, 4));
-    Builder::new_multi_thread()
+static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+
+/// Starts them if they do not run yet. Where the system has no threads or descriptors now, it may have them later.
+fn start_runtime() -> std::io::Result<&'static Runtime> {
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
+    // Half of the cores, and four at most: JavaScript needs the others, and each thread more has to be woken.
+    let threads = std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).clamp(1, 4));
+    let started = Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_name("effect-live")
         .enable_all()
-        .build()
-        .expect("the threads of the endpoint could not be started")
-});
+        .build()?;
+    // Two threads of JavaScript may begin at once; the first one's counts.
+    Ok(RUNTIME.get_or_init(|| started))
+}
+
+/// For what belongs to an endpoint that was bound.
+fn runtime() -> &'static Runtime {
+    RUNTIME.get().expect("an endpoint was bound without its threads")
+}
 
 /// Which releases are inside.
 #[napi(object, object_from_js = false)]
@@ -64,6 +76,12 @@ pub fn versions() -> Versions {
         iroh: env!("VERSION_IROH"),
         noq: env!("VERSION_NOQ"),
     }
+}
+
+/// What `index.cjs` compares with its own number: one more whenever either of the two no longer goes with an older other one.
+#[napi(catch_unwind)]
+pub fn abi() -> u32 {
+    1
 }
 
 /// Panics, to show that a panic reaches JavaScript as an `Error`.

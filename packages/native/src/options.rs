@@ -16,20 +16,57 @@ use noq::congestion::{Bbr3Config, CubicConfig, NewRenoConfig};
 use crate::admission::Limits;
 use crate::arguments::Properties;
 
+/// `BindOptions`
+const NAMES: [&str; 21] = [
+    "secretKey",
+    "alpns",
+    "bindAddrs",
+    "relays",
+    "dns",
+    "pkarr",
+    "congestion",
+    "initialWindowBytes",
+    "initialRttMs",
+    "idleTimeoutMs",
+    "keepAliveMs",
+    "sendWindowBytes",
+    "receiveWindowBytes",
+    "streamReceiveWindowBytes",
+    "maxUniStreams",
+    "maxBiStreams",
+    "datagramSendBufferBytes",
+    "datagramReceiveBufferBytes",
+    "maxHandshakes",
+    "acceptBacklog",
+    "handshakeTimeoutMs",
+];
+
 /// Everything that `bind` needs.
 pub struct Options {
     pub builder: Builder,
     pub known: MemoryLookup,
     pub limits: Limits,
+    pub connections: Connections,
+}
+
+/// What iroh is told, or does not tell, of each connection.
+#[derive(Clone, Copy)]
+pub struct Connections {
+    /// Once somebody has taken it.
+    pub receive_window: VarInt,
+    /// Who takes no datagrams sends none either.
+    pub datagrams: bool,
 }
 
 impl FromNapiValue for Options {
     unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
         // SAFETY: the value is alive in the scope of the call.
         let options = unsafe { Properties::from_napi_value(env, value) }?;
+        options.only(&NAMES)?;
         let known = MemoryLookup::new();
+        let (transport, connections) = transport(&options)?;
         let mut builder = iroh::Endpoint::builder(presets::Minimal)
-            .transport_config(transport(&options)?)
+            .transport_config(transport)
             .relay_mode(relay_mode(&options)?)
             .address_lookup(known.clone());
         if let Some(key) = options.bytes("secretKey")? {
@@ -38,14 +75,13 @@ impl FromNapiValue for Options {
                 .map_err(|_| options.error("secretKey must have 32 bytes"))?;
             builder = builder.secret_key(SecretKey::from_bytes(key));
         }
-        if let Some(alpns) = options.texts("alpns")? {
-            builder = builder.alpns(alpns.into_iter().map(String::into_bytes).collect());
+        if let Some(alpns) = options.alpns("alpns")? {
+            builder = builder.alpns(alpns.0);
         }
         if let Some(addrs) = options.texts("bindAddrs")? {
             builder = builder.clear_ip_transports();
             for addr in addrs {
-                let addr = SocketAddr::from_str(&addr)
-                    .map_err(|_| options.error(&format!("bindAddrs: {addr} is no ip:port")))?;
+                let addr = SocketAddr::from_str(&addr).map_err(|_| options.error("bindAddrs must be ip:port"))?;
                 builder = builder
                     .bind_addr(addr)
                     .map_err(|error| options.error(&format!("bindAddrs: {error}")))?;
@@ -64,7 +100,12 @@ impl FromNapiValue for Options {
             backlog: options.integer("acceptBacklog", 1, u32::MAX)?.unwrap_or(256),
             handshake_timeout: milliseconds(&options, "handshakeTimeoutMs")?.unwrap_or(Duration::from_secs(10)),
         };
-        Ok(Self { builder, known, limits })
+        Ok(Self {
+            builder,
+            known,
+            limits,
+            connections,
+        })
     }
 }
 
@@ -79,7 +120,7 @@ fn relay_mode(options: &Properties) -> Result<RelayMode> {
 }
 
 fn relay_urls(options: &Properties, urls: Vec<String>) -> Result<Vec<RelayUrl>> {
-    let parse = |url: String| RelayUrl::from_str(&url).map_err(|_| options.error(&format!("{url} is no relay's URL")));
+    let parse = |url: String| RelayUrl::from_str(&url).map_err(|_| options.error("relays must be URLs"));
     urls.into_iter().map(parse).collect()
 }
 
@@ -93,10 +134,27 @@ fn milliseconds(options: &Properties, name: &str) -> Result<Option<Duration>> {
 /// some 2.4 MB: a larger window turns a burst of losses into the loss of the connection.
 const MAX_STREAM_WINDOW_BYTES: u32 = 2_400_000;
 
+/// The streams' own windows are no limit: a peer that fills all that it may open would have us hold gigabytes. So much that some
+/// dozens of streams which nobody reads do not hold up the others.
+const RECEIVE_WINDOW_BYTES: u32 = 64 << 20;
+/// Of a connection that nobody has taken yet: many may wait, and peers begin slowly.
+const UNTAKEN_WINDOW_BYTES: u32 = 256 << 10;
+
+/// The least that can work: with smaller ones not one packet would ever be sent (RFC 9002 section 7.2 begins at two).
+const MIN_INITIAL_WINDOW_BYTES: u32 = 2400;
+const MIN_SEND_WINDOW_BYTES: u32 = 1200;
+/// The largest datagram that a path takes here, and a little more.
+const MIN_DATAGRAM_SEND_BUFFER_BYTES: u32 = 1500;
+/// The largest that UDP has, with what noq counts besides: one that does not fit would end the whole connection.
+const MIN_DATAGRAM_RECEIVE_BUFFER_BYTES: u32 = 65_567;
+
 /// What counts for every connection, dialed or accepted. What is not given stays as iroh has it.
-fn transport(options: &Properties) -> Result<QuicTransportConfig> {
-    let bytes = |name| options.integer(name, 1, u32::MAX);
-    let mut config = QuicTransportConfig::builder().congestion_controller_factory(congestion(options)?);
+fn transport(options: &Properties) -> Result<(QuicTransportConfig, Connections)> {
+    let receive_window = options.integer("receiveWindowBytes", 1, u32::MAX)?;
+    let receive_window = receive_window.unwrap_or(RECEIVE_WINDOW_BYTES);
+    let mut config = QuicTransportConfig::builder()
+        .congestion_controller_factory(congestion(options)?)
+        .receive_window(VarInt::from_u32(receive_window.min(UNTAKEN_WINDOW_BYTES)));
     if let Some(rtt) = milliseconds(options, "initialRttMs")? {
         config = config.initial_rtt(rtt);
     }
@@ -109,11 +167,8 @@ fn transport(options: &Properties) -> Result<QuicTransportConfig> {
             .keep_alive_interval(interval)
             .default_path_keep_alive_interval(interval);
     }
-    if let Some(window) = bytes("sendWindowBytes")? {
+    if let Some(window) = options.integer("sendWindowBytes", MIN_SEND_WINDOW_BYTES, u32::MAX)? {
         config = config.send_window(window.into());
-    }
-    if let Some(window) = bytes("receiveWindowBytes")? {
-        config = config.receive_window(VarInt::from_u32(window));
     }
     if let Some(window) = options.integer("streamReceiveWindowBytes", 1, MAX_STREAM_WINDOW_BYTES)? {
         config = config.stream_receive_window(VarInt::from_u32(window));
@@ -124,17 +179,31 @@ fn transport(options: &Properties) -> Result<QuicTransportConfig> {
     if let Some(streams) = options.integer("maxBiStreams", 0, u32::MAX)? {
         config = config.max_concurrent_bidi_streams(VarInt::from_u32(streams));
     }
-    if let Some(size) = bytes("datagramSendBufferBytes")? {
+    if let Some(size) = options.integer("datagramSendBufferBytes", MIN_DATAGRAM_SEND_BUFFER_BYTES, u32::MAX)? {
         config = config.datagram_send_buffer_size(size as usize);
     }
-    if let Some(size) = options.integer("datagramReceiveBufferBytes", 0, u32::MAX)? {
-        config = config.datagram_receive_buffer_size((size > 0).then_some(size as usize));
+    let datagram_buffer = options.integer("datagramReceiveBufferBytes", 0, u32::MAX)?;
+    match datagram_buffer {
+        None => {}
+        Some(0) => config = config.datagram_receive_buffer_size(None),
+        Some(1..MIN_DATAGRAM_RECEIVE_BUFFER_BYTES) => {
+            return Err(options.error(&format!(
+                "datagramReceiveBufferBytes must be 0 or at least {MIN_DATAGRAM_RECEIVE_BUFFER_BYTES}"
+            )));
+        }
+        Some(size) => config = config.datagram_receive_buffer_size(Some(size as usize)),
     }
-    Ok(config.build())
+    let connections = Connections {
+        receive_window: VarInt::from_u32(receive_window),
+        datagrams: datagram_buffer != Some(0),
+    };
+    Ok((config.build(), connections))
 }
 
 fn congestion(options: &Properties) -> Result<Arc<dyn ControllerFactory + Send + Sync>> {
-    let window = options.integer("initialWindowBytes", 1, u32::MAX)?.map(u64::from);
+    let window = options
+        .integer("initialWindowBytes", MIN_INITIAL_WINDOW_BYTES, u32::MAX)?
+        .map(u64::from);
     macro_rules! configured {
         ($config:expr) => {{
             let mut config = $config;
@@ -162,14 +231,14 @@ impl FromNapiValue for Addr {
         let id = parse_id(&properties.text("id")?.unwrap_or_default())
             .ok_or_else(|| properties.error("id must be an endpoint's id"))?;
         let mut addr = EndpointAddr::new(id);
-        for url in relay_urls(&properties, properties.texts("relays")?.unwrap_or_default())? {
-            addr = addr.with_relay_url(url);
+        // They come from strangers, and what is a URL to somebody else may be none to iroh: the other ways are still tried.
+        for url in properties.texts("relays")?.unwrap_or_default() {
+            if let Ok(url) = RelayUrl::from_str(&url) {
+                addr = addr.with_relay_url(url);
+            }
         }
         for ip in properties.texts("ips")?.unwrap_or_default() {
-            addr = addr.with_ip_addr(
-                ip.parse()
-                    .map_err(|_| properties.error(&format!("{ip} is no ip:port")))?,
-            );
+            addr = addr.with_ip_addr(ip.parse().map_err(|_| properties.error("ips must be ip:port"))?);
         }
         Ok(Self(addr))
     }

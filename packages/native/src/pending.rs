@@ -7,9 +7,9 @@ use std::task::Waker;
 
 use tokio::task::AbortHandle;
 
-use crate::RUNTIME;
 use crate::errors::Failure;
 use crate::reactor::{self, Signals};
+use crate::start_runtime;
 
 const DONE: usize = 0;
 
@@ -23,7 +23,8 @@ enum Outcome<T> {
 pub struct Pending<T> {
     outcome: Arc<Mutex<Outcome<T>>>,
     signals: RefCell<Signals>,
-    task: AbortHandle,
+    /// None where there are no threads for it.
+    task: Option<AbortHandle>,
 }
 
 /// Tells JavaScript when the task is gone, however it went: a task that panics must not leave somebody waiting for ever.
@@ -65,14 +66,24 @@ impl<T: Send + 'static> Pending<T> {
             outcome: outcome.clone(),
             waker: signals.waker(DONE).clone(),
         };
-        let task = RUNTIME.spawn(async move {
-            let settled = attempt.await.map_or_else(Outcome::Failed, Outcome::Done);
-            settle(&ending.outcome, settled);
-        });
+        let task = match start_runtime() {
+            Ok(runtime) => {
+                let task = runtime.spawn(async move {
+                    let settled = attempt.await.map_or_else(Outcome::Failed, Outcome::Done);
+                    settle(&ending.outcome, settled);
+                });
+                Some(task.abort_handle())
+            }
+            Err(error) => {
+                let why = format_args!("the threads of the endpoint do not start: {error}");
+                settle(&outcome, Outcome::Failed(Failure::new("other", why)));
+                None
+            }
+        };
         Self {
             outcome,
             signals: RefCell::new(signals),
-            task: task.abort_handle(),
+            task,
         }
     }
 
@@ -115,13 +126,21 @@ impl<T: Send + 'static> Pending<T> {
             }
         };
         drop(dropped);
-        self.task.abort();
+        self.abort();
         self.signals.borrow().wake(DONE);
+    }
+}
+
+impl<T> Pending<T> {
+    fn abort(&self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 }
 
 impl<T> Drop for Pending<T> {
     fn drop(&mut self) {
-        self.task.abort();
+        self.abort();
     }
 }

@@ -124,6 +124,13 @@ impl Signals {
     }
 }
 
+impl Drop for Signals {
+    /// What they belong to is gone, so whoever still waits for it would wait for ever.
+    fn drop(&mut self) {
+        self.wake_all();
+    }
+}
+
 /// The queue of one environment (the main thread or a worker).
 #[napi]
 pub struct Reactor {

@@ -5,11 +5,13 @@
 //! credit waits for the garbage collector.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
+use bytes::{Buf, Bytes};
 use iroh::endpoint::{StoppedError, VarInt};
 use napi_derive::napi;
 
@@ -227,9 +229,113 @@ impl SendStream {
 
 const READABLE: usize = 0;
 
+/// An open stream that we receive on. Dropped unread, noq stops it with code 0.
+pub struct Reading {
+    stream: noq::RecvStream,
+    /// Taken from noq and not read yet.
+    held: VecDeque<Bytes>,
+    /// How it ended behind what is held. Latched: asked once more, noq would call a stream that was reset finished.
+    ended: Option<Ended>,
+}
+
+impl Reading {
+    pub fn new(stream: noq::RecvStream) -> Self {
+        Self {
+            stream,
+            held: VecDeque::new(),
+            ended: None,
+        }
+    }
+
+    /// Takes from noq some of what is there, as it is. False: there is nothing yet.
+    fn take(&mut self, context: &mut Context<'_>) -> bool {
+        let mut chunks: [Bytes; 16] = Default::default();
+        let polled = pin!(self.stream.read_many_chunks(&mut chunks)).poll(context);
+        match polled {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(Some(count))) => self.held.extend(chunks.into_iter().take(count)),
+            Poll::Ready(Ok(None)) => self.ended = Some(Ended::FINISHED),
+            Poll::Ready(Err(error)) => self.ended = Some(read_error(error)),
+        }
+        true
+    }
+
+    /// Whether there is something to read, the end counted.
+    fn readable(&mut self, context: &mut Context<'_>) -> bool {
+        !self.held.is_empty() || self.ended.is_some() || self.take(context)
+    }
+
+    /// Fills `into`, which is not empty, from the front.
+    fn read(&mut self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<Result<usize, Ended>> {
+        let held = self.read_held(into);
+        if held == into.len() {
+            return Poll::Ready(Ok(held));
+        }
+        if let Some(ended) = &self.ended {
+            return Poll::Ready(if held > 0 { Ok(held) } else { Err(ended.clone()) });
+        }
+        // Where there is something already, nobody waits.
+        let mut nobody = Context::from_waker(Waker::noop());
+        let context = if held > 0 { &mut nobody } else { context };
+        let ended = match self.stream.poll_read(context, &mut into[held..]) {
+            Poll::Pending if held > 0 => return Poll::Ready(Ok(held)),
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(0)) => Ended::FINISHED,
+            Poll::Ready(Ok(read)) => return Poll::Ready(Ok(held + read)),
+            Poll::Ready(Err(error)) => read_error(error),
+        };
+        if held == 0 {
+            return Poll::Ready(Err(ended));
+        }
+        self.ended = Some(ended);
+        Poll::Ready(Ok(held))
+    }
+
+    fn read_held(&mut self, into: &mut [u8]) -> usize {
+        let mut filled = 0;
+        while let Some(chunk) = self.held.front_mut() {
+            let room = &mut into[filled..];
+            let step = room.len().min(chunk.len());
+            room[..step].copy_from_slice(&chunk[..step]);
+            filled += step;
+            if step < chunk.len() {
+                chunk.advance(step);
+                break;
+            }
+            self.held.pop_front();
+        }
+        filled
+    }
+
+    /// Copies a stream of which nothing was read to the front of `into` if it is here whole, up to its clean end: how many bytes.
+    /// Else nothing of it is lost.
+    pub fn read_whole(&mut self, into: &mut [u8]) -> Option<usize> {
+        // It is nobody's yet who could wait.
+        let mut nobody = Context::from_waker(Waker::noop());
+        let bytes = loop {
+            let bytes: usize = self.held.iter().map(Bytes::len).sum();
+            if bytes > into.len() || self.ended.is_some() {
+                break bytes;
+            }
+            if !self.take(&mut nobody) {
+                return None;
+            }
+        };
+        let whole = bytes <= into.len() && self.ended.as_ref().is_some_and(Ended::is_finished);
+        whole.then(|| self.read_held(into))
+    }
+}
+
+fn read_error(error: noq::ReadError) -> Ended {
+    match error {
+        noq::ReadError::Reset(code) => Ended::reset(code),
+        noq::ReadError::ClosedStream => Ended::OURS,
+        _ => Ended::LOST,
+    }
+}
+
 enum RecvState {
-    /// Dropped unread, noq stops it with code 0.
-    Open(noq::RecvStream),
+    Open(Reading),
     Over(Ended),
 }
 
@@ -249,6 +355,22 @@ impl Receiver {
         let signals = self.signals.borrow();
         signals.wake_all();
         self.connection.forget(signals.key());
+    }
+
+    /// One try of what waits for bytes.
+    fn attempt<T>(&self, attempt: impl FnOnce(&mut Reading, &mut Context<'_>) -> Poll<T>) -> Result<Poll<T>, Ended> {
+        match &mut *self.state.borrow_mut() {
+            RecvState::Over(ended) => Err(ended.clone()),
+            RecvState::Open(reading) => {
+                let mut signals = self.signals.borrow_mut();
+                let mut context = Context::from_waker(signals.waker(READABLE));
+                let polled = attempt(reading, &mut context);
+                if polled.is_ready() {
+                    signals.answered(READABLE);
+                }
+                Ok(polled)
+            }
+        }
     }
 }
 
@@ -271,10 +393,10 @@ pub struct RecvStream {
 }
 
 impl RecvStream {
-    pub fn new(stream: noq::RecvStream, connection: &Rc<Shared>) -> Self {
-        let id = VarInt::from(stream.id()).into_inner();
+    pub fn new(reading: Reading, connection: &Rc<Shared>) -> Self {
+        let id = VarInt::from(reading.stream.id()).into_inner();
         let receiver = Rc::new(Receiver {
-            state: RefCell::new(RecvState::Open(stream)),
+            state: RefCell::new(RecvState::Open(reading)),
             signals: RefCell::new(Signals::new(connection.reactor())),
             connection: connection.clone(),
         });
@@ -300,40 +422,44 @@ impl RecvStream {
     #[napi(catch_unwind)]
     pub fn try_read(&self, into: Output) -> i32 {
         let length = into.0.len().min(i32::MAX as usize);
-        let answer = |ended: &Ended| if ended.is_finished() { END } else { OVER };
-        let ended = match &mut *self.receiver.state.borrow_mut() {
-            RecvState::Over(ended) => return answer(ended),
-            RecvState::Open(_) if length == 0 => return 0,
-            RecvState::Open(stream) => {
-                let mut signals = self.receiver.signals.borrow_mut();
-                let mut context = Context::from_waker(signals.waker(READABLE));
-                let polled = stream.poll_read(&mut context, &mut into.0[..length]);
-                if polled.is_ready() {
-                    signals.answered(READABLE);
-                }
-                match polled {
-                    Poll::Pending => return BLOCKED,
-                    Poll::Ready(Ok(0)) => Ended::FINISHED,
-                    Poll::Ready(Ok(read)) => return read as i32,
-                    // Latched: asked once more, noq would call a stream that was reset finished.
-                    Poll::Ready(Err(noq::ReadError::Reset(code))) => Ended::reset(code),
-                    Poll::Ready(Err(noq::ReadError::ClosedStream)) => Ended::OURS,
-                    Poll::Ready(Err(_)) => Ended::LOST,
-                }
-            }
+        let into = &mut into.0[..length];
+        let read = |reading: &mut Reading, context: &mut Context<'_>| match into {
+            [] => Poll::Ready(Ok(0)),
+            into => reading.read(context, into),
         };
-        let answer = answer(&ended);
-        self.receiver.end(ended);
-        answer
+        let answer = |ended: &Ended| if ended.is_finished() { END } else { OVER };
+        match self.receiver.attempt(read) {
+            Err(ended) => answer(&ended),
+            Ok(Poll::Pending) => BLOCKED,
+            Ok(Poll::Ready(Ok(read))) => read as i32,
+            Ok(Poll::Ready(Err(ended))) => {
+                let answer = answer(&ended);
+                self.receiver.end(ended);
+                answer
+            }
+        }
+    }
+
+    #[napi(catch_unwind)]
+    pub fn readable(&self) -> bool {
+        let look = |reading: &mut Reading, context: &mut Context<'_>| match reading.readable(context) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        };
+        !matches!(self.receiver.attempt(look), Ok(Poll::Pending))
     }
 
     #[napi(catch_unwind)]
     pub fn stop(&self, code: Code) {
-        if let RecvState::Open(stream) = &mut *self.receiver.state.borrow_mut() {
+        let ended = {
+            let RecvState::Open(reading) = &mut *self.receiver.state.borrow_mut() else {
+                return;
+            };
             // An error means that it is over already.
-            let _ = stream.stop(code.0);
-        }
-        self.receiver.end(Ended::OURS);
+            let _ = reading.stream.stop(code.0);
+            Ended::OURS
+        };
+        self.receiver.end(ended);
     }
 
     #[napi(catch_unwind)]

@@ -23,6 +23,8 @@ suite("wrong arguments", (native) => {
       const bytes: Record<string, Call> = {
         tryWrite: (value) => send.tryWrite(value),
         tryRead: (value) => recv.tryRead(value),
+        tryAcceptWholeUni: (value) => accepted.tryAcceptWholeUni(value, new Uint32Array(1)),
+        tryAcceptWholeUniLengths: (value) => accepted.tryAcceptWholeUni(new Uint8Array(1), value),
         sendDatagram: (value) => dialed.sendDatagram(value),
         trySendDatagram: (value) => dialed.trySendDatagram(value),
         tryReadDatagram: (value) => dialed.tryReadDatagram(value),
@@ -62,11 +64,11 @@ suite("wrong arguments", (native) => {
       assert.strictEqual(N.text(await N.read(recv)), "x")
     }))
 
-  it("in the options throw a TypeError that names the option", () => {
+  it("in the options throw a TypeError, and so does an option that there is not", () => {
     const options: Record<string, ReadonlyArray<unknown>> = {
       secretKey: [new Uint8Array(31), "key"],
-      alpns: ["one", [1]],
-      bindAddrs: [["nowhere"], ["127.0.0.1"], "127.0.0.1:0"],
+      alpns: ["one", [1], ["one", ""], ["x".repeat(256)], ["é".repeat(128)]],
+      bindAddrs: [["nowhere"], ["127.0.0.1"], "127.0.0.1:0", ["127.0.0.1:0", "127.0.0.1:0"]],
       relays: ["none", ["no url"], 5],
       dns: [1, "yes"],
       pkarr: [null],
@@ -74,13 +76,71 @@ suite("wrong arguments", (native) => {
       idleTimeoutMs: [0, -1, 1.5, "1", 2 ** 32],
       maxUniStreams: [-1, 2 ** 32],
       streamReceiveWindowBytes: [0, 2_400_001],
+      receiveWindowBytes: [0],
+      sendWindowBytes: [1199],
+      initialWindowBytes: [2399],
+      datagramSendBufferBytes: [0, 1499],
+      datagramReceiveBufferBytes: [1, 65_566],
       maxHandshakes: [0],
-      acceptBacklog: [0]
+      acceptBacklog: [0],
+      idleTimeoutMS: [1]
     }
     for (const [name, values] of Object.entries(options)) {
       for (const value of values) {
         assert.throws(() => native.bind({ [name]: value }), TypeError, undefined, `${name}: ${String(value)}`)
       }
+    }
+  })
+
+  it("in a list are found at once, however long it says that it is", () =>
+    N.withEndpoints([{}], async (endpoint) => {
+      assert(endpoint !== undefined)
+      const sparse: Array<never> = []
+      sparse.length = 2 ** 22
+      const addr = N.addrOf(endpoint)
+      for (const call of [
+        () => endpoint.setAlpns(sparse),
+        () => endpoint.setAdmission(sparse),
+        () => endpoint.connect(addr, sparse),
+        () => endpoint.remember({ ...addr, ips: sparse }),
+        () => endpoint.remember({ ...addr, relays: sparse }),
+        () => native.bind({ bindAddrs: sparse })
+      ]) {
+        assert.throws(call, TypeError)
+      }
+    }))
+
+  it("are names of protocols that have no byte, or more than 255 or together 8,192; those with fewer are agreed on", () =>
+    N.withEndpoints([{}, {}], async (a, b) => {
+      assert(a !== undefined && b !== undefined)
+      const longest = "x".repeat(255)
+      // 32 of 256 bytes, their lengths counted.
+      const most = Array.from({ length: 32 }, (_, index) => longest.slice(2) + String(10 + index))
+      for (const wrong of [[""], [N.alpn, ""], [`${longest}x`], ["é".repeat(128)], [...most, "x"]]) {
+        assert.throws(() => b.setAlpns(wrong), TypeError)
+        assert.throws(() => a.connect(N.addrOf(b), wrong), TypeError)
+      }
+      b.setAlpns([longest, N.alpn])
+      for (const [offered, agreed] of [
+        [[longest], longest],
+        [[...most.slice(1), N.alpn], N.alpn]
+      ] as const) {
+        const [dialed] = await Promise.all([N.connect(a, N.addrOf(b), offered), N.accept(b)])
+        assert.strictEqual(dialed.alpn, agreed)
+      }
+    }))
+
+  it("that are endless texts are not quoted", () => {
+    const text = "é".repeat(2 ** 20)
+    for (const options of [{ bindAddrs: [text] }, { relays: [text] }]) {
+      try {
+        native.bind(options)
+      } catch (error) {
+        assert.instanceOf(error, TypeError)
+        assert.isBelow(String(error).length, 200)
+        continue
+      }
+      assert.fail("it was taken")
     }
   })
 

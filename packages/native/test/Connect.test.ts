@@ -109,13 +109,14 @@ suite("connect", ({ BLOCKED, OVER, Token }) => {
   it("of many at once all succeed, within the peer's backlog", () =>
     N.withEndpoints([{}, { acceptBacklog: 100, maxHandshakes: 100 }], async (a, b) => {
       assert(a !== undefined && b !== undefined)
-      await Promise.all(Array.from({ length: 100 }, () => N.connect(a, N.addrOf(b))))
+      const dialed = await Promise.all(Array.from({ length: 100 }, () => N.connect(a, N.addrOf(b))))
       while (b.incoming().accepted < 100) await new Promise((resolve) => setImmediate(resolve))
       assert.deepInclude(b.incoming(), { waiting: 100, pending: 0, refused: 0 })
       assert.strictEqual((await N.failure(a.connect(N.addrOf(b), [N.alpn]))).kind, "refused")
       await N.accept(b)
-      await N.connect(a, N.addrOf(b))
+      dialed.push(await N.connect(a, N.addrOf(b)))
       assert.strictEqual(b.incoming().refused, 1)
+      assert.isTrue(dialed.every((connection) => connection.closed() === null))
     }))
 
   it("is refused or ignored by the rules of admission, the first that matches", () =>

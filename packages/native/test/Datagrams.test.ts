@@ -41,14 +41,28 @@ suite("datagrams", ({ BLOCKED, OVER, TOO_LARGE, Token }) => {
       assert.deepStrictEqual(await next(accepted), N.pattern(10))
     }))
 
-  it("are impossible with a peer that takes none", () =>
+  it("are impossible with a peer that takes none, in both directions, and both sides know", () =>
     N.withEndpoints([{}, { datagramReceiveBufferBytes: 0 }], async (a, b) => {
       assert(a !== undefined && b !== undefined)
-      const [dialed] = await Promise.all([N.connect(a, N.addrOf(b)), N.accept(b)])
-      assert.strictEqual(dialed.maxDatagramBytes(), 0)
-      assert.strictEqual(dialed.sendDatagram(new Uint8Array(1)), TOO_LARGE)
-      assert.strictEqual(dialed.trySendDatagram(new Uint8Array(1)), TOO_LARGE)
+      for (const connection of await Promise.all([N.connect(a, N.addrOf(b)), N.accept(b)])) {
+        assert.strictEqual(connection.maxDatagramBytes(), 0)
+        assert.strictEqual(connection.sendDatagram(new Uint8Array(1)), TOO_LARGE)
+        assert.strictEqual(connection.trySendDatagram(new Uint8Array(1)), TOO_LARGE)
+      }
     }))
+
+  it("of the largest size go through the smallest buffers that there may be", () =>
+    N.withPair(
+      async ({ dialed, accepted }) => {
+        const datagram = N.pattern(dialed.maxDatagramBytes())
+        assert.strictEqual(
+          await N.until(dialed.token + Token.Connection.datagramRoom, () => dialed.trySendDatagram(datagram)),
+          0
+        )
+        assert.deepStrictEqual(await next(accepted), datagram)
+      },
+      { datagramSendBufferBytes: 1500, datagramReceiveBufferBytes: 65_567 }
+    ))
 
   it("in the waiting form all leave, in order, though the buffer is small", () =>
     N.withPair(

@@ -157,7 +157,7 @@ suite("an endpoint", ({ BLOCKED, OVER, Token, bind, versions, binary }) => {
           streamReceiveWindowBytes: 100_000,
           maxUniStreams: 0,
           maxBiStreams: 2 ** 32 - 1,
-          datagramSendBufferBytes: 1,
+          datagramSendBufferBytes: 1500,
           datagramReceiveBufferBytes: 0,
           handshakeTimeoutMs: 1
         }

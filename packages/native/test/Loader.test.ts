@@ -42,6 +42,21 @@ describe("the loader", () => {
     assert.match(stdout, /^EFFECT_LIVE_NATIVE_MISSING The native endpoint \/nonexistent\.node does not load: /)
   })
 
+  it("refuses a binary that was built from other sources, and says what to do", () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "effect-live-native-"))
+    try {
+      const other = path.join(folder, "other.cjs")
+      writeFileSync(other, "exports.abi = () => 0")
+      const { stdout } = run(tellError(path.join(here, "index.cjs")), { EFFECT_LIVE_NATIVE: other })
+      assert.match(
+        stdout,
+        /^EFFECT_LIVE_NATIVE_MISSING .* was built from other sources than these\..*npm run build:native/
+      )
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+
   it("the build says so where there is no cargo", () => {
     const { status, stderr } = run([path.join(here, "build.mjs")], { CARGO: "/nonexistent/cargo" })
     assert.strictEqual(status, 1)

@@ -59,6 +59,83 @@ suite("streams", ({ BLOCKED, END, OVER, Token, forget, wait }) => {
       assert.deepStrictEqual(seen, ["one", "two", "three"])
     }))
 
+  it("that are here whole are accepted many at once, in their order with those that are not", () =>
+    N.withPair(async ({ dialed, accepted }) => {
+      const lengths = [3, 0, 2500, 70_000, 1, 5000]
+      const opened = []
+      for (const length of lengths) {
+        const stream = await N.openUni(dialed)
+        await N.write(stream, N.pattern(length))
+        stream.finish()
+        opened.push(stream)
+      }
+      const reset = await N.openUni(dialed)
+      await N.write(reset, N.pattern(10))
+      reset.reset(7)
+      const open = await N.openUni(dialed)
+      await N.write(open, N.pattern(20))
+      const into = new Uint8Array(65_536)
+      const places = new Uint32Array(4)
+      const seen: Array<Uint8Array> = []
+      const token = accepted.token + Token.Connection.acceptUni
+      const others = []
+      while (others.length < 2) {
+        const count = await N.until<number>(token, () => accepted.tryAcceptWholeUni(into, places))
+        for (let i = 0, at = 0; i < count; i++) seen.push(into.slice(at, (at += places[i] ?? 0)))
+        if (count > 0) continue
+        const stream = await N.acceptUni(accepted)
+        const index = opened.findIndex(({ id }) => id === stream.id)
+        if (index < 0) others.push(stream)
+        else {
+          assert.strictEqual(index, seen.length)
+          seen.push(await N.readAll(stream))
+        }
+      }
+      assert.deepStrictEqual(
+        seen.map(({ length }) => length),
+        lengths
+      )
+      seen.forEach((bytes) => assert.isTrue(Buffer.compare(bytes, N.pattern(bytes.length)) === 0))
+      const [first, second] = others
+      while (typeof (await N.read(first as never)) !== "number");
+      assert.deepStrictEqual(first?.ended(), { kind: "reset", code: 7 })
+      assert.strictEqual(((await N.read(second as never)) as Uint8Array).length, 20)
+      assert.strictEqual(accepted.tryAcceptWholeUni(into, places), BLOCKED)
+      dialed.close(0, "")
+      await N.closed(accepted)
+      assert.strictEqual(accepted.tryAcceptWholeUni(into, places), OVER)
+    }))
+
+  it("tell whether there is something to read, and lose nothing of it", () =>
+    N.withPair(async ({ dialed, accepted }) => {
+      const sent = N.pattern(200_000)
+      const send = await N.openUni(dialed)
+      await N.write(send, N.bytes("x"))
+      const recv = await N.acceptUni(accepted)
+      assert.strictEqual(N.text(await N.read(recv)), "x")
+      assert.isFalse(recv.readable())
+      const writing = N.write(send, sent).then(() => send.finish())
+      const pieces: Array<Uint8Array> = []
+      for (let size = 1; ; size = (size * 7) % 9973) {
+        await N.until(recv.token, () => recv.readable() || null)
+        assert.isTrue(recv.readable())
+        const room = new Uint8Array(size)
+        const read = recv.tryRead(room)
+        assert.notStrictEqual(read, BLOCKED)
+        if (read === END) break
+        pieces.push(room.subarray(0, read))
+      }
+      await writing
+      assert.isTrue(Buffer.compare(Buffer.concat(pieces), sent) === 0)
+      assert.isTrue(recv.readable(), "the end")
+      const reset = await N.openUni(dialed)
+      await N.write(reset, N.bytes("y"))
+      const there = await N.acceptUni(accepted)
+      reset.reset(5)
+      while ((await N.read(there)) !== OVER);
+      assert.isTrue(there.readable(), "the reset")
+    }))
+
   it("say END again and again after the end", () =>
     N.withPair(async ({ dialed, accepted }) => {
       const send = await N.openUni(dialed)

@@ -62,6 +62,18 @@ suite("the addon withstands", ({ END, OVER, Token }) => {
     assert.deepStrictEqual(await wellEnded("forget"), { end: OVER, ended: { kind: "reset", code: 0 } })
   })
 
+  it("that a stream is forgotten that somebody waits for: whoever waits is called", { timeout: 20_000 }, async () => {
+    assert.deepStrictEqual(await wellEnded("forgotten"), { called: true })
+  })
+
+  it(
+    "a lack of descriptors when it is first bound: that fails, and goes well when there are some",
+    { timeout: 20_000 },
+    async () => {
+      assert.deepStrictEqual(await wellEnded("limited", "descriptors"), { first: "other", second: "bound" })
+    }
+  )
+
   it("workers that are terminated in the middle of everything", { timeout: 60_000 }, async () => {
     assert.deepStrictEqual(await wellEnded("workers"), { workers: 10 })
   })

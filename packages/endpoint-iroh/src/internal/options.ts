@@ -31,7 +31,7 @@ export interface CommonOptions {
   readonly relayMode?: RelayMode
   /** Where peers live: said to the address book as the source `options`. */
   readonly peers?: ReadonlyArray<EndpointAddr.EndpointAddr>
-  /** Milliseconds until a dial gives up; `Limits.connectTimeoutMs` without it. */
+  /** Milliseconds until a dial gives up, at least 1 and at most 2^31-1; `Limits.connectTimeoutMs` without it. */
   readonly connectTimeoutMs?: number
   /** Streams of each kind that a peer may have open at once; `Limits.concurrentUniStreams`, `concurrentBiStreams` without it. */
   readonly maxUniStreams?: number
@@ -56,7 +56,10 @@ export interface NativeOptions {
   readonly keepAliveMs?: number
   /** Bytes of all streams of a connection that may be sent and not acknowledged; 10,000,000. */
   readonly sendWindowBytes?: number
-  /** Bytes that a peer may send on all streams and we have not read; the streams' own limit is the only one. */
+  /**
+   * Bytes that a peer may send on all streams of a connection and we have not read; `Limits.receiveWindowBytes`. Until somebody
+   * accepts the connection 256 KiB at most.
+   */
   readonly receiveWindowBytes?: number
   /** Bytes that a peer may send on one stream and we have not read; 1,250,000, at most 2,400,000. */
   readonly streamReceiveWindowBytes?: number
@@ -69,6 +72,39 @@ export interface NativeOptions {
 }
 
 export type Options = CommonOptions & NativeOptions
+
+/** What is wrong with the options that both backings know; the addon says which of its own it does not take. */
+export const amiss = (options: CommonOptions): string | undefined => {
+  const { bindAddrs, connectTimeoutMs, maxBiStreams, maxUniStreams } = options
+  // A name that is misspelt would be left out without a word.
+  const unknown = Object.keys(options).find((name) => !(name in commonOptions || name in nativeOptions))
+  if (unknown !== undefined) return `there is no option ${unknown}`
+  if (bindAddrs !== undefined) {
+    const families = new Set(bindAddrs.map(({ ip }) => ip.includes(":")))
+    if (bindAddrs.length === 0 || families.size < bindAddrs.length)
+      return "bindAddrs must be one or two, of one family each"
+  }
+  return (
+    notAnInteger("connectTimeoutMs", connectTimeoutMs, 1, 2 ** 31 - 1) ??
+    notAnInteger("maxUniStreams", maxUniStreams, 0, 2 ** 32 - 1) ??
+    notAnInteger("maxBiStreams", maxBiStreams, 0, 2 ** 32 - 1)
+  )
+}
+
+const notAnInteger = (name: string, value: number | undefined, least: number, most: number): string | undefined =>
+  value === undefined || (Number.isInteger(value) && value >= least && value <= most)
+    ? undefined
+    : `${name} must be an integer of ${least} to ${most}`
+
+const commonOptions: { readonly [name in keyof CommonOptions]-?: true } = {
+  secretKey: true,
+  bindAddrs: true,
+  relayMode: true,
+  peers: true,
+  connectTimeoutMs: true,
+  maxUniStreams: true,
+  maxBiStreams: true
+}
 
 const nativeOptions: { readonly [name in keyof NativeOptions]-?: true } = {
   dns: true,

@@ -7,6 +7,7 @@ import type { EndpointId } from "../EndpointId.ts"
 import * as Limits from "../Limits.ts"
 import type { BiStream, ConnectionLost, RecvStream } from "../Stream.ts"
 import {
+  codeOf,
   type Loss,
   loss,
   Outcome,
@@ -541,6 +542,7 @@ export class End implements Source {
   // Ending
 
   close(code: number, reason: string): void {
+    codeOf(code)
     if (!this.open) return
     const { back, out, sim } = this.wiring
     const frame: Frame = { _tag: "Close", code, reason: cut(reason) }

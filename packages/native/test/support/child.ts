@@ -1,5 +1,7 @@
 /** The other process of the tests: `node child.ts ROLE`. It speaks JSON lines and does one thing. */
 import assert from "node:assert/strict"
+import { spawnSync } from "node:child_process"
+import { closeSync, openSync } from "node:fs"
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises"
 import { isMainThread, Worker } from "node:worker_threads"
 import type * as Addon from "../../index.cjs"
@@ -248,6 +250,48 @@ const roles: Record<string, (...args: ReadonlyArray<string>) => Promise<unknown>
     const collecting = setInterval(gc, 10)
     tell({ end: await end, ended: recv.ended() })
     clearInterval(collecting)
+    process.exit(0)
+  },
+
+  /** Somebody waits for a stream that is collected: only the call-back is left. */
+  forgotten: async () => {
+    const { accepted, dialed } = await pair()
+    await N.write(await N.openUni(dialed), N.bytes("part"))
+    const called = Promise.withResolvers<void>()
+    await (async () => {
+      const recv = await N.acceptUni(accepted)
+      await N.read(recv)
+      assert.equal(recv.tryRead(new Uint8Array(1)), BLOCKED)
+      addon.wait(recv.token, called.resolve)
+    })()
+    const collecting = setInterval(gc, 10)
+    await called.promise
+    clearInterval(collecting)
+    tell({ called: true })
+    process.exit(0)
+  },
+
+  /** A role in a process that may have 100 descriptors open. */
+  limited: async (role = "") => {
+    const args = ["-c", 'ulimit -n 100 && exec "$0" "$@"', process.execPath, import.meta.filename, role]
+    spawnSync("sh", args, { stdio: "inherit" })
+    process.exit(0)
+  },
+
+  /** Binds while there is no descriptor left, and again when there are. */
+  descriptors: async () => {
+    const outcome = async () => {
+      const binding = addon.bind({ bindAddrs: ["127.0.0.1:0"] })
+      const bound = await N.until(binding.token, () => binding.poll())
+      return bound === OVER ? binding.failure()?.kind : "bound"
+    }
+    const held: Array<number> = []
+    assert.throws(() => {
+      for (;;) held.push(openSync("/dev/null", "r"))
+    })
+    const first = await outcome()
+    held.forEach(closeSync)
+    tell({ first, second: await outcome() })
     process.exit(0)
   },
 

@@ -2,7 +2,7 @@
 import type { Close } from "@effect-live/endpoint/Close"
 import type { Connection, Path, Remote } from "@effect-live/endpoint/Connection"
 import { type BiStream, Blocked, type ConnectionLost } from "@effect-live/endpoint/Stream"
-import { type Loss, loss } from "@effect-live/endpoint/StreamKit"
+import { codeOf, type Loss, loss } from "@effect-live/endpoint/StreamKit"
 import type * as Native from "@effect-live/native"
 import { Effect } from "effect"
 import { changes } from "./changes.ts"
@@ -14,7 +14,8 @@ import { type Addon, Condition, Source } from "./waiting.ts"
 
 export const make = (addon: Addon, native: Native.Connection, remote: Remote): Connection => {
   const { BLOCKED, OVER, Token } = addon
-  const token = (offset: number) => native.token + offset
+  const first = native.token
+  const token = (offset: number) => first + offset
 
   let known: Loss | undefined
   const lost = (): Loss => {
@@ -55,23 +56,13 @@ export const make = (addon: Addon, native: Native.Connection, remote: Remote): C
   })
   /** Tries for a value of the addon's. */
   const source = <N extends object, A>(what: string, offset: number, pull: () => N | -1 | -2, made: (native: N) => A) =>
-    new Source<A | ConnectionLost>(
-      addon,
-      what,
-      () => token(offset),
-      () => {
-        if (closedByUs) return lost().connection
-        const value = pull()
-        if (value === BLOCKED) return Blocked
-        return value === OVER ? lost().connection : made(value)
-      }
-    )
-  const acceptedUni = source(
-    "Connection.acceptUni",
-    Token.Connection.acceptUni,
-    () => native.tryAcceptUni(),
-    (stream) => Streams.recv(addon, stream, owner)
-  )
+    new Source<A | ConnectionLost>(addon, what, token(offset), () => {
+      if (closedByUs) return lost().connection
+      const value = pull()
+      if (value === BLOCKED) return Blocked
+      return value === OVER ? lost().connection : made(value)
+    })
+  const acceptedUni = Streams.accepting(addon, native, owner)
   const acceptedBi = source("Connection.acceptBi", Token.Connection.acceptBi, () => native.tryAcceptBi(), bi)
   const openedUni = source(
     "Connection.openUni",
@@ -93,7 +84,7 @@ export const make = (addon: Addon, native: Native.Connection, remote: Remote): C
     remote,
     openUni: takeInTurn(openedUni),
     openBi: takeInTurn(openedBi),
-    acceptUni: take(acceptedUni),
+    acceptUni: take(acceptedUni.source),
     acceptBi: take(acceptedBi),
     maxDatagramBytes: () => native.maxDatagramBytes(),
     sendDatagram: datagrams.send,
@@ -102,7 +93,7 @@ export const make = (addon: Addon, native: Native.Connection, remote: Remote): C
     paths,
     pathChanges: pathsChanged(paths, samePaths),
     close: (code, reason) => {
-      if (native.closed() !== null) return
+      codeOf(code)
       closedByUs = true
       native.close(code, reason)
       for (const source of [acceptedUni, acceptedBi, datagrams.received]) source.drop()

@@ -50,7 +50,7 @@ export const make = (addon: Addon, native: Native.Connection, owner: Owner) => {
       )
     })
 
-  const token = () => native.token + Token.Connection.datagramReceived
+  const token = native.token + Token.Connection.datagramReceived
   const received = new Source<Uint8Array | ConnectionLost>(addon, "Connection.readDatagram", token, () => {
     if (owner.closedByUs()) return owner.lost().connection
     const length = native.tryReadDatagram(room)

@@ -7,11 +7,13 @@ import * as EndpointId from "@effect-live/endpoint/EndpointId"
 import { Blocked } from "@effect-live/endpoint/Stream"
 import * as TransportAddr from "@effect-live/endpoint/TransportAddr"
 import type * as Native from "@effect-live/native"
-import { Effect, Exit, Redacted, Result, type Scope } from "effect"
+import { Effect, Exit, Redacted, type Scope } from "effect"
 import { Control, type RelayStatus } from "../../Control.ts"
 import * as Limits from "../../Limits.ts"
+import * as Alpns from "../alpns.ts"
 import * as Failure from "../failure.ts"
 import type { AdmissionRule, Options } from "../options.ts"
+import { redial } from "../redial.ts"
 import * as Ways from "../ways.ts"
 import { changes } from "./changes.ts"
 import * as Connections from "./connection.ts"
@@ -24,7 +26,7 @@ export interface Made {
 
 /** Binds an endpoint. It keeps the process alive only while somebody waits for it. */
 export const bind = (addon: Addon, options: Options): Effect.Effect<Native.Endpoint, Failure.IrohError> =>
-  Effect.flatMap(Effect.try({ try: () => addon.bind(bindOptions(options)), catch: invalid }), (binding) => {
+  Effect.flatMap(Effect.try({ try: () => addon.bind(bindOptions(options)), catch: notBound }), (binding) => {
     let bound: Native.Endpoint | undefined
     const done = new Condition(addon, "wait", binding.token + addon.Token.Pending.done, () => {
       const value = binding.poll()
@@ -53,9 +55,11 @@ const bindOptions = (options: Options): Native.BindOptions => {
   const discovery = relayMode !== "disabled"
   return {
     dns: discovery,
-    pkarr: discovery,
+    pkarr: rest.dns ?? discovery,
     maxUniStreams: Limits.concurrentUniStreams,
     maxBiStreams: Limits.concurrentBiStreams,
+    receiveWindowBytes: Limits.receiveWindowBytes,
+    idleTimeoutMs: Limits.idleTimeoutMs,
     maxHandshakes: Limits.handshakes,
     acceptBacklog: Limits.acceptBacklog,
     ...rest,
@@ -75,6 +79,12 @@ const bindFailure = (binding: Native.Binding, { bindAddrs = [] }: Options): Fail
   })
 }
 
+/** Only a TypeError is about the options. */
+const notBound = (error: unknown): Failure.IrohError =>
+  error instanceof TypeError
+    ? invalid(error)
+    : new Failure.IrohError({ reason: new Failure.BindFailed({ detail: String(error) }) })
+
 /** Arguments that the addon refuses. */
 const invalid = (error: unknown): Failure.IrohError =>
   new Failure.IrohError({
@@ -84,17 +94,17 @@ const invalid = (error: unknown): Failure.IrohError =>
 /** The services over a bound endpoint. */
 export const make = (addon: Addon, native: Native.Endpoint, book: AddressBook["Service"], options: Options): Made => {
   const { BLOCKED, OVER, Token } = addon
-  const id = Result.getOrThrow(EndpointId.parse(native.id))
-  const { connectTimeoutMs: timeoutMs = Limits.connectTimeoutMs, idleTimeoutMs = Infinity } = options
+  const id = EndpointId.proven(native.id)
+  const { connectTimeoutMs: timeoutMs = Limits.connectTimeoutMs, idleTimeoutMs = Limits.idleTimeoutMs } = options
   let open = true
   const token = (offset: number) => native.token + offset
 
   const wrap = (connection: Native.Connection): Connection =>
-    Connections.make(addon, connection, { _tag: "Peer", id: Result.getOrThrow(EndpointId.parse(connection.remoteId)) })
+    Connections.make(addon, connection, { _tag: "Peer", id: EndpointId.proven(connection.remoteId) })
 
   // ---- accepting
 
-  const acceptToken = () => token(Token.Endpoint.accept)
+  const acceptToken = token(Token.Endpoint.accept)
   const accepted = new Source<Connection | undefined>(addon, "Endpoint.accept", acceptToken, () => {
     const connection = native.tryAccept()
     if (connection === BLOCKED) return Blocked
@@ -138,16 +148,26 @@ export const make = (addon: Addon, native: Native.Endpoint, book: AddressBook["S
       Effect.suspend(() => {
         if (!open) return Effect.fail(failed(new Contract.EndpointClosed()))
         if (peerId === id) return Effect.fail(failed(new Contract.SelfDial()))
+        const amiss = Alpns.dialing(offered)
+        if (amiss !== undefined) return Effect.fail(failed(new Contract.TransportFailure({ message: amiss })))
         const { addrs } = Ways.to(peer, book)
         const way = EndpointAddr.make(peerId, addrs)
-        const dial = native.connect(
-          { id: peerId, relays: EndpointAddr.relays(way), ips: EndpointAddr.ips(way).map(TransportAddr.format) },
-          offered
-        )
+        const where = {
+          id: peerId,
+          relays: EndpointAddr.relays(way),
+          ips: EndpointAddr.ips(way).map(TransportAddr.format)
+        }
         let connection: Native.Connection | undefined
-        return outcome(dial, offered, (taken) => {
-          connection = taken
-        }).pipe(
+        const attempt = Effect.suspend(() => {
+          const dial = native.connect(where, offered)
+          return Effect.onExit(
+            outcome(dial, offered, (taken) => {
+              connection = taken
+            }),
+            () => Effect.sync(() => dial.cancel())
+          )
+        })
+        return redial(attempt, addrs.length).pipe(
           Effect.timeoutOrElse({
             duration: timeoutMs,
             orElse: () => Effect.fail(new Contract.ConnectTimeout({ timeoutMs }))
@@ -155,9 +175,7 @@ export const make = (addon: Addon, native: Native.Endpoint, book: AddressBook["S
           restore,
           Effect.onExit((exit) =>
             Effect.sync(() => {
-              if (Exit.isSuccess(exit)) return
-              dial.cancel()
-              connection?.close(0, "")
+              if (Exit.isFailure(exit)) connection?.close(0, "")
             })
           ),
           Effect.mapError(failed),
@@ -200,6 +218,7 @@ export const make = (addon: Addon, native: Native.Endpoint, book: AddressBook["S
     addrChanges: addrChanges(addr, Ways.sameAddr),
     setAlpns: (alpns) =>
       Effect.sync(() => {
+        Alpns.accepting(alpns)
         if (open) native.setAlpns(alpns)
       }),
     connect,

@@ -4,6 +4,7 @@
  */
 import {
   Blocked,
+  type ConnectionLost,
   End,
   PeerReset,
   PeerStopped,
@@ -11,11 +12,11 @@ import {
   type RecvStream,
   type SendStream
 } from "@effect-live/endpoint/Stream"
-import { type Loss, streamEnded, Waiter } from "@effect-live/endpoint/StreamKit"
+import { codeOf, type Loss, streamEnded, Waiter } from "@effect-live/endpoint/StreamKit"
 import type * as Native from "@effect-live/native"
 import { Effect, Exit } from "effect"
 import * as Limits from "../../Limits.ts"
-import { type Addon, Condition, Source } from "./waiting.ts"
+import { type Addon, Condition, Source, Wait } from "./waiting.ts"
 
 /** The connection of a stream, as far as the stream needs it. */
 export interface Owner {
@@ -63,66 +64,158 @@ const cut = (length: number): Uint8Array => {
   return length === buffer.length ? buffer : buffer.subarray(0, length)
 }
 
-class Receiving implements RecvStream {
-  readonly #addon: Addon
-  readonly #native: Native.RecvStream
-  readonly #owner: Owner
-  #end: typeof End | StreamError | undefined
-  readonly #source: Source<Uint8Array | typeof End | StreamError>
+/** What both kinds of streams that we receive on have in common: the Effects on top of their tries. */
+abstract class Receiver implements RecvStream {
   #read: Effect.Effect<Uint8Array | typeof End, StreamError> | undefined
 
-  constructor(addon: Addon, native: Native.RecvStream, owner: Owner) {
-    this.#addon = addon
-    this.#native = native
-    this.#owner = owner
-    const token = () => native.token + addon.Token.RecvStream.readable
-    this.#source = new Source(addon, "RecvStream.readable", token, () => this.#pull())
-  }
-
-  #pull(): Uint8Array | Blocked | typeof End | StreamError {
-    if (this.#end !== undefined) return this.#end
-    const read = this.#native.tryRead(spareBuffer())
-    if (read >= 0) return cut(read)
-    if (read === this.#addon.BLOCKED) return Blocked
-    this.#end = read === this.#addon.END ? End : errorOf(this.#native, this.#owner)
-    return this.#end
-  }
-
-  readonly tryRead = (): Uint8Array | Blocked | typeof End | StreamError => {
-    if (this.#end === undefined && this.#owner.closedByUs()) this.#over(this.#owner.lost().stream)
-    return this.#source.take()
-  }
-
-  get readable(): Effect.Effect<void> {
-    return this.#source.ready
-  }
+  abstract readonly tryRead: () => Uint8Array | Blocked | typeof End | StreamError
+  abstract readonly tryReadInto: (into: Uint8Array) => number | Blocked | typeof End | StreamError
+  abstract readonly stop: (code: number) => void
+  abstract readonly readable: Effect.Effect<void>
 
   get read(): Effect.Effect<Uint8Array | typeof End, StreamError> {
     if (this.#read !== undefined) return this.#read
     const read: Effect.Effect<Uint8Array | typeof End, StreamError> = Effect.suspend(() => {
       const value = this.tryRead()
-      if (value === Blocked) return Effect.flatMap(this.#source.ready, () => read)
+      if (value === Blocked) return Effect.flatMap(this.readable, () => read)
       return value instanceof StreamError ? Exit.fail(value) : Exit.succeed(value)
     })
-    this.#read = read
-    return read
+    return (this.#read = read)
+  }
+}
+
+class Receiving extends Receiver {
+  readonly #addon: Addon
+  readonly #native: Native.RecvStream
+  readonly #owner: Owner
+  #end: typeof End | StreamError | undefined
+  /** Made when it is first needed: most streams have everything at once. */
+  #wait: Wait | undefined
+
+  constructor(addon: Addon, native: Native.RecvStream, owner: Owner) {
+    super()
+    this.#addon = addon
+    this.#native = native
+    this.#owner = owner
+  }
+
+  readonly tryRead = (): Uint8Array | Blocked | typeof End | StreamError => {
+    const read = this.#readInto(spareBuffer())
+    return typeof read === "number" ? cut(read) : read
+  }
+
+  readonly tryReadInto = (into: Uint8Array): number | Blocked | typeof End | StreamError =>
+    into.length === 0 ? 0 : this.#readInto(into)
+
+  #readInto(into: Uint8Array): number | Blocked | typeof End | StreamError {
+    if (this.#end !== undefined) return this.#end
+    const read = this.#native.tryRead(into)
+    if (read > 0) return read
+    if (read === this.#addon.BLOCKED) return Blocked
+    return (this.#end = read === this.#addon.END ? End : errorOf(this.#native, this.#owner))
+  }
+
+  get readable(): Effect.Effect<void> {
+    const token = this.#native.token + this.#addon.Token.RecvStream.readable
+    const holds = () => this.#end !== undefined || this.#native.readable()
+    return (this.#wait ??= new Wait(this.#addon, "RecvStream.readable", token, holds)).ready
   }
 
   readonly stop = (code: number): void => {
+    codeOf(code)
     if (this.#end !== undefined) return
-    this.#over(streamEnded)
+    this.#end = streamEnded
     this.#native.stop(code)
-  }
-
-  /** What is unread is dropped. */
-  #over(error: StreamError): void {
-    this.#end = error
-    this.#source.drop()
   }
 }
 
 export const recv = (addon: Addon, native: Native.RecvStream, owner: Owner): RecvStream =>
   new Receiving(addon, native, owner)
+
+/** A stream that was here whole when it was accepted: the addon knows nothing of it any more. */
+class Received extends Receiver {
+  #bytes: Uint8Array
+  readonly #owner: Owner
+  #end: typeof End | StreamError | undefined
+
+  constructor(bytes: Uint8Array, owner: Owner) {
+    super()
+    this.#bytes = bytes
+    this.#owner = owner
+  }
+
+  readonly tryRead = (): Uint8Array | typeof End | StreamError => {
+    const end = this.#over()
+    if (end !== undefined) return end
+    const bytes = this.#bytes
+    this.#bytes = nothing
+    return bytes
+  }
+
+  readonly tryReadInto = (into: Uint8Array): number | typeof End | StreamError => {
+    if (into.length === 0) return 0
+    const end = this.#over()
+    if (end !== undefined) return end
+    const bytes = this.#bytes.subarray(0, into.length)
+    into.set(bytes)
+    this.#bytes = this.#bytes.subarray(bytes.length)
+    return bytes.length
+  }
+
+  #over(): typeof End | StreamError | undefined {
+    if (this.#end !== undefined) return this.#end
+    if (this.#owner.closedByUs()) this.#end = this.#owner.lost().stream
+    else if (this.#bytes.length === 0) this.#end = End
+    return this.#end
+  }
+
+  readonly readable: Effect.Effect<void> = Effect.void
+
+  /** The peer has nothing left to stop. */
+  readonly stop = (code: number): void => {
+    codeOf(code)
+    if (this.#end === undefined && this.#bytes.length > 0) this.#end = streamEnded
+    this.#bytes = nothing
+  }
+}
+
+/** Where the addon puts what it accepts whole; what of it is a stream's is copied out at once. */
+let wholeBytes = nothing
+const wholeLengths = new Uint32Array(Limits.acceptWholeStreams)
+
+/** The streams of a connection that the peer opened for us to receive on, in their order; `lost` is the answer after the last. */
+export const accepting = (addon: Addon, native: Native.Connection, owner: Owner) => {
+  /** Accepted whole and not taken yet, the next one last. */
+  let whole: Array<Uint8Array> = []
+
+  const accept = (): RecvStream | Blocked | ConnectionLost => {
+    if (wholeBytes.length === 0) wholeBytes = new Uint8Array(Limits.readBytes)
+    const count = native.tryAcceptWholeUni(wholeBytes, wholeLengths)
+    if (count > 0) {
+      let at = 0
+      for (let i = 0; i < count; i++) whole.push(wholeBytes.slice(at, (at += wholeLengths[i] ?? 0)))
+      whole.reverse()
+      return new Received(whole.pop() ?? nothing, owner)
+    }
+    const stream = count === 0 ? native.tryAcceptUni() : count
+    if (stream === addon.BLOCKED) return Blocked
+    return typeof stream === "number" ? owner.lost().connection : new Receiving(addon, stream, owner)
+  }
+
+  const pull = (): RecvStream | Blocked | ConnectionLost => {
+    if (owner.closedByUs()) return owner.lost().connection
+    const bytes = whole.pop()
+    return bytes === undefined ? accept() : new Received(bytes, owner)
+  }
+  const source = new Source(addon, "Connection.acceptUni", native.token + addon.Token.Connection.acceptUni, pull)
+  return {
+    source,
+    drop: () => {
+      whole = []
+      source.drop()
+    }
+  }
+}
 
 // ---- sending
 

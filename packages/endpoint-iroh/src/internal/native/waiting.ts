@@ -12,48 +12,57 @@ export type Addon = typeof Native
 
 type Wake = (effect: Effect.Effect<void>) => void
 
-/** Values that come one after the other, for one fiber at a time: a second one that waits is a bug of the caller and dies. */
+/** One fiber at a time waits until something holds: a second one is a bug of the caller and dies. */
+export class Wait {
+  #waiting = false
+  /** Succeeds at once when it holds. */
+  readonly ready: Effect.Effect<void>
+
+  /** `what` names the operation in the defect; `holds` tries, and where it says false `token` calls. */
+  constructor(addon: Addon, what: string, token: number, holds: () => boolean) {
+    this.ready = Effect.callback<void>((resume) => {
+      if (this.#waiting) {
+        return resume(Effect.die(new Error(`two fibers wait in ${what} of one object: one waiter at a time`)))
+      }
+      if (holds()) return resume(Effect.void)
+      this.#waiting = true
+      const tryAgain = () => {
+        if (!holds()) return addon.wait(token, tryAgain)
+        this.#waiting = false
+        Resume.now(resume, Effect.void)
+      }
+      addon.wait(token, tryAgain)
+      return Effect.sync(() => {
+        this.#waiting = false
+        addon.forget(token)
+      })
+    })
+  }
+
+  /** Whether somebody waits. */
+  get waiting(): boolean {
+    return this.#waiting
+  }
+}
+
+/** Values that come one after the other, for one fiber at a time. */
 export class Source<A> {
-  readonly #addon: Addon
-  readonly #what: string
-  readonly #token: () => number
   readonly #pull: () => A | Blocked
   #kept: A | Blocked = Blocked
-  #waiting = false
-  /** Made when it is first needed: most streams have everything at once. */
-  #ready: Effect.Effect<void> | undefined
+  readonly #wait: Wait
 
-  /**
-   * `what` names the operation in the defect; `pull` tries once, and what it says `Blocked` for is called by `token`, which is asked
-   * for when somebody waits: to ask the addon costs as much as a try.
-   */
-  constructor(addon: Addon, what: string, token: () => number, pull: () => A | Blocked) {
-    this.#addon = addon
-    this.#what = what
-    this.#token = token
+  /** `what` names the operation in the defect; `pull` tries once, and what it says `Blocked` for is called by `token`. */
+  constructor(addon: Addon, what: string, token: number, pull: () => A | Blocked) {
     this.#pull = pull
+    this.#wait = new Wait(addon, what, token, () => {
+      if (this.#kept === Blocked) this.#kept = this.#pull()
+      return this.#kept !== Blocked
+    })
   }
 
   /** Waits until `take` has a value. */
   get ready(): Effect.Effect<void> {
-    return (this.#ready ??= Effect.callback<void>((resume) => {
-      if (this.#waiting) {
-        return resume(Effect.die(new Error(`two fibers wait in ${this.#what} of one object: one waiter at a time`)))
-      }
-      if (this.#look()) return resume(Effect.void)
-      this.#waiting = true
-      const token = this.#token()
-      const tryAgain = () => {
-        if (!this.#look()) return this.#addon.wait(token, tryAgain)
-        this.#waiting = false
-        Resume.now(resume, Effect.void)
-      }
-      this.#addon.wait(token, tryAgain)
-      return Effect.sync(() => {
-        this.#waiting = false
-        this.#addon.forget(token)
-      })
-    }))
+    return this.#wait.ready
   }
 
   /** The next value, if there is one now. */
@@ -71,16 +80,12 @@ export class Source<A> {
 
   /** Whether somebody waits. */
   get waiting(): boolean {
-    return this.#waiting
-  }
-
-  #look(): boolean {
-    if (this.#kept === Blocked) this.#kept = this.#pull()
-    return this.#kept !== Blocked
+    return this.#wait.waiting
   }
 }
 
-type How = "wait" | "watch"
+/** As the addon's; `keep` watches too, and lets the Condition be collected. */
+type How = "wait" | "watch" | "keep"
 
 /** Something that any number of fibers may wait for, again and again. */
 export class Condition {
@@ -95,7 +100,7 @@ export class Condition {
   readonly wait: Effect.Effect<void>
 
   /** `holds` tries; where it says false, `token` calls. `how` says whether a fiber that waits keeps the process alive. */
-  constructor(addon: Addon, how: How, token: number, holds: () => boolean) {
+  constructor(addon: Addon, how: "wait" | "watch", token: number, holds: () => boolean) {
     this.#addon = addon
     this.#token = token
     this.#holds = holds
@@ -105,22 +110,22 @@ export class Condition {
       this.#ask(how)
       return Effect.sync(() => {
         this.#waiting.delete(resume)
-        if (this.#waiting.size === 0) this.#ask(this.#kept ? "watch" : undefined)
+        if (this.#waiting.size === 0) this.#ask(this.#kept ? "keep" : undefined)
       })
     })
     this.#tryAgain = () => {
       this.#asked = undefined
-      if (!this.#holds()) return this.#ask(this.#waiting.size > 0 ? how : this.#kept ? "watch" : undefined)
+      if (!this.#holds()) return this.#ask(this.#waiting.size > 0 ? how : this.#kept ? "keep" : undefined)
       const woken = [...this.#waiting]
       this.#waiting.clear()
       for (const wake of woken) Resume.now(wake, Effect.void)
     }
   }
 
-  /** Goes on trying until it holds, though nobody waits. Keeps no process alive. */
+  /** Goes on trying until it holds, though nobody waits, for as long as somebody has it. Keeps no process alive. */
   keepTrying(): void {
     this.#kept = true
-    if (this.#asked === undefined && !this.#holds()) this.#ask("watch")
+    if (this.#asked === undefined && !this.#holds()) this.#ask("keep")
   }
 
   readonly #tryAgain: () => void
@@ -129,6 +134,9 @@ export class Condition {
     if (how === this.#asked) return
     if (this.#asked !== undefined) this.#addon.forget(this.#token)
     this.#asked = how
-    if (how !== undefined) this.#addon[how](this.#token, this.#tryAgain)
+    if (how === undefined) return
+    if (how !== "keep") return this.#addon[how](this.#token, this.#tryAgain)
+    const tryAgain = new WeakRef(this.#tryAgain)
+    this.#addon.watch(this.#token, () => tryAgain.deref()?.())
   }
 }

@@ -2,7 +2,7 @@
 import type { Close } from "@effect-live/endpoint/Close"
 import { type Connection, DatagramTooLarge, type Path, type Remote } from "@effect-live/endpoint/Connection"
 import type { BiStream, ConnectionLost } from "@effect-live/endpoint/Stream"
-import { type Loss, loss, Opener, Outcome, WaitQueue } from "@effect-live/endpoint/StreamKit"
+import { codeOf, type Loss, loss, Opener, Outcome, WaitQueue } from "@effect-live/endpoint/StreamKit"
 import type * as Native from "@number0/iroh"
 import { Effect, Exit, Stream } from "effect"
 import * as Limits from "../../Limits.ts"
@@ -132,6 +132,7 @@ export const make = (
       Stream.interruptWhen(closed.await)
     ),
     close: (code, reason) => {
+      codeOf(code)
       if (over !== undefined) return
       // Cut between two characters.
       const bytes = new Uint8Array(Limits.closeReasonBytes)

@@ -5,13 +5,16 @@ import * as Contract from "@effect-live/endpoint/Endpoint"
 import * as EndpointAddr from "@effect-live/endpoint/EndpointAddr"
 import * as EndpointId from "@effect-live/endpoint/EndpointId"
 import { Outcome, WaitQueue } from "@effect-live/endpoint/StreamKit"
+import type { RelayUrl } from "@effect-live/endpoint/RelayUrl"
 import * as TransportAddr from "@effect-live/endpoint/TransportAddr"
 import type * as Native from "@number0/iroh"
 import { Effect, Exit, Result, type Scope, Stream } from "effect"
 import { Control } from "../../Control.ts"
 import * as Limits from "../../Limits.ts"
+import * as Alpns from "../alpns.ts"
 import * as Failure from "../failure.ts"
 import type { CommonOptions } from "../options.ts"
+import { redial } from "../redial.ts"
 import * as Ways from "../ways.ts"
 import { fromNumbers, toNumbers } from "./bytes.ts"
 import { type ConnectReason, connectReason } from "./errors.ts"
@@ -47,7 +50,7 @@ export const make = (
   const protocols = Protocols.make()
   let alpns: ReadonlyArray<string> = []
   let handshakes = 0
-  const counts = { accepted: 0, refused: 0, ignored: 0, failed: 0 }
+  const counts = { accepted: 0, retried: 0, refused: 0, ignored: 0, failed: 0 }
 
   const wrap = (native: Native.Connection): Connection => {
     const remote: Remote = { _tag: "Peer", id: idOf(native.remoteId()) }
@@ -60,6 +63,11 @@ export const make = (
   // ---- accepting
 
   const handshake = async (incoming: Native.Incoming): Promise<void> => {
+    // Anybody can send a first packet in anybody's name (RFC 9000 section 8.1.2): those get no more than a part of the places.
+    if (handshakes >= Limits.unvalidatedHandshakes && !(await incoming.remoteAddrValidated())) {
+      counts.retried++
+      return incoming.retry()
+    }
     // A handshake under way has its place in the backlog.
     const full = handshakes >= Limits.handshakes || handshakes + accepted.length >= Limits.acceptBacklog
     if (full) {
@@ -95,6 +103,9 @@ export const make = (
 
   // ---- dialing
 
+  /** They come from strangers, and what is a URL to us may be none to the binding: the other ways are still tried. */
+  const isUrl = (relay: RelayUrl): boolean => Result.isSuccess(Result.try(() => binding.RelayMap.fromUrls([relay])))
+
   const dialOnce = (
     addr: EndpointAddr.EndpointAddr,
     alpn: string,
@@ -104,7 +115,7 @@ export const make = (
       let wanted = true
       const target = new binding.EndpointAddr(
         binding.EndpointId.fromString(addr.id),
-        EndpointAddr.relays(addr)[0] ?? null,
+        EndpointAddr.relays(addr).find(isUrl) ?? null,
         EndpointAddr.ips(addr).map(TransportAddr.format)
       )
       native.connect(target, toNumbers([new TextEncoder().encode(alpn)])).then(
@@ -144,12 +155,15 @@ export const make = (
     const attempt = Effect.suspend((): Effect.Effect<Native.Connection, ConnectReason> => {
       if (closed.exit !== undefined) return Effect.fail(new Contract.EndpointClosed())
       if (peerId === id) return Effect.fail(new Contract.SelfDial())
+      const amiss = Alpns.dialing(offered)
+      if (amiss !== undefined) return Effect.fail(new Contract.TransportFailure({ message: amiss }))
       const dialed = new Set<Native.Connection>()
       // A connection may come in the very moment in which the attempt is given up.
       const closeAll = Effect.sync(() => {
         for (const connection of dialed) connection.close(0n, [])
       })
-      return dial(Ways.to(peer, book), offered, dialed).pipe(
+      const where = Ways.to(peer, book)
+      return redial(dial(where, offered, dialed), where.addrs.length).pipe(
         Effect.timeoutOrElse({
           duration: connectTimeoutMs,
           orElse: () => Effect.fail(new Contract.ConnectTimeout({ timeoutMs: connectTimeoutMs }))
@@ -185,6 +199,7 @@ export const make = (
     ),
     setAlpns: (next) =>
       Effect.sync(() => {
+        Alpns.accepting(next)
         if (closed.exit !== undefined || Ways.sameTexts(alpns, next)) return
         alpns = next
         native.setAlpns(next.map((alpn) => toNumbers([new TextEncoder().encode(alpn)])))
