@@ -12,6 +12,8 @@ import * as LiveTicket from "../src/LiveTicket.ts"
 import { liveOn, packets, source, textsOf } from "./support.ts"
 
 const count = 25
+/** A broadcast that does not end by itself. */
+const film = LocalBroadcast.fromImport(source(count), { loop: true })
 
 /** Publishes on one node, reads on another by the ticket's text, and gives what arrived. */
 const travel = Effect.fnUntraced(function* (count: number) {
@@ -67,10 +69,7 @@ describe("publish and subscribe", () => {
         const network = yield* SimNetwork
         const publisher = yield* liveOn("publisher")
         const viewer = yield* liveOn("viewer")
-        const ticket = yield* publisher.publish(
-          "room/ada",
-          yield* LocalBroadcast.fromImport(source(count), { loop: true })
-        )
+        const ticket = yield* publisher.publish("room/ada", yield* film)
         const byTicket = yield* viewer.subscribe(ticket)
         const byName = yield* viewer.subscribe(network.addr("publisher"), "/room//ada/")
         assert.strictEqual(byName.name, "room/ada")
@@ -119,7 +118,7 @@ describe("a publisher that is gone", () => {
       Effect.gen(function* () {
         const publisher = yield* liveOn("publisher")
         const viewer = yield* liveOn("viewer")
-        yield* publisher.publish("other", yield* LocalBroadcast.fromImport(source(count), { loop: true }))
+        yield* publisher.publish("other", yield* film)
         const error = yield* Effect.flip(viewer.subscribe(yield* showTicket))
         assert.strictEqual(error.reason._tag, "NotAnnounced")
         assert.include(error.message, "announces only other")
@@ -135,7 +134,7 @@ describe("a publisher that is gone", () => {
         const viewer = yield* liveOn("viewer")
         const waiting = yield* Effect.forkScoped(viewer.subscribe(yield* showTicket))
         yield* Effect.sleep("5 seconds")
-        yield* publisher.publish("show", yield* LocalBroadcast.fromImport(source(count), { loop: true }))
+        yield* publisher.publish("show", yield* film)
         assert.strictEqual((yield* Fiber.join(waiting)).name, "show")
       }),
       { seed: 1 }
@@ -149,7 +148,7 @@ describe("a publisher that is gone", () => {
         const viewer = yield* liveOn("viewer")
         const scope = yield* Scope.make()
         const publisher = yield* Scope.provide(liveOn("publisher"), scope)
-        const local = yield* LocalBroadcast.fromImport(source(count), { loop: true })
+        const local = yield* film
         const ticket = yield* Scope.provide(publisher.publish("show", local), scope)
         const { closed } = yield* viewer.subscribe(ticket)
         yield* network.crash("publisher")
@@ -166,7 +165,7 @@ describe("a publisher that is gone", () => {
         const network = yield* SimNetwork
         const publisher = yield* liveOn("publisher")
         const viewer = yield* liveOn("viewer")
-        const local = yield* LocalBroadcast.fromImport(source(count), { loop: true })
+        const local = yield* film
         const ticket = yield* publisher.publish("show", local)
         const { broadcast, closed, peer, statistics } = yield* viewer.subscribe(ticket)
         const rendition = yield* broadcast.rendition("audio/opus")
@@ -198,7 +197,7 @@ describe("a publisher that is gone", () => {
         const life = Effect.gen(function* () {
           const scope = yield* Scope.make()
           const publisher = yield* Scope.provide(liveOn("publisher"), scope)
-          const local = yield* LocalBroadcast.fromImport(source(count), { loop: true })
+          const local = yield* film
           return { scope, ticket: yield* Scope.provide(publisher.publish("show", local), scope) }
         })
         const { scope, ticket } = yield* life
@@ -220,7 +219,7 @@ describe("a publisher that is gone", () => {
       Effect.gen(function* () {
         const publisher = yield* liveOn("publisher")
         const viewer = yield* liveOn("viewer")
-        const ticket = yield* publisher.publish("show", yield* LocalBroadcast.fromImport(source(count), { loop: true }))
+        const ticket = yield* publisher.publish("show", yield* film)
         const { closed } = yield* viewer.subscribe(ticket)
         yield* publisher.unpublish("show")
         assert.strictEqual((yield* closed)._tag, "Finished")
@@ -247,7 +246,7 @@ describe("limits and ends", () => {
       Effect.gen(function* () {
         const publisher = yield* liveOn("publisher")
         const viewer = yield* liveOn("viewer", { subscriptions: 1 })
-        const ticket = yield* publisher.publish("show", yield* LocalBroadcast.fromImport(source(count), { loop: true }))
+        const ticket = yield* publisher.publish("show", yield* film)
         const first = yield* Scope.make()
         yield* Scope.provide(viewer.subscribe(ticket), first)
         const error = yield* Effect.flip(viewer.subscribe(ticket))
@@ -264,7 +263,7 @@ describe("limits and ends", () => {
       Effect.gen(function* () {
         const publisher = yield* liveOn("publisher")
         const viewer = yield* liveOn("viewer")
-        const local = yield* LocalBroadcast.fromImport(source(count), { loop: true })
+        const local = yield* film
         const ticket = yield* publisher.publish("show", local)
         const { closed } = yield* viewer.subscribe(ticket)
         yield* publisher.shutdown

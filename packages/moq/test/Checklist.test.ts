@@ -8,9 +8,9 @@ import { Effect, Fiber, type Scope } from "effect"
 import * as Broadcast from "../src/Broadcast.ts"
 import * as ErrorCode from "../src/ErrorCode.ts"
 import * as Limits from "../src/Limits.ts"
-import * as Track from "../src/Track.ts"
+import type * as Track from "../src/Track.ts"
 import { ended, fromHex, heard, say, settle, toHex } from "./support/raw.ts"
-import { allOf, bytes, connected, framesOf, groupOf, type Node, sessionOn, write } from "./support/world.ts"
+import { allOf, bytes, camera, connected, framesOf, groupOf, type Node, sessionOn, write } from "./support/world.ts"
 
 interface Scene extends Node {
   readonly peer: Connection
@@ -27,9 +27,7 @@ const scene = <A, E>(
     Effect.gen(function* () {
       const [peer, connection] = yield* connected
       const { origin, session } = yield* sessionOn(connection)
-      const broadcast = Broadcast.make()
-      const video = Track.make("video", { priority: 9 })
-      broadcast.insertTrack(video)
+      const { broadcast, video } = camera({ priority: 9 })
       origin.publish("alice", broadcast.consume())
       const announces = yield* Effect.orDie(peer.acceptBi)
       yield* settle

@@ -8,10 +8,10 @@ import { Effect, Fiber, type Scope } from "effect"
 import * as Broadcast from "../src/Broadcast.ts"
 import * as ErrorCode from "../src/ErrorCode.ts"
 import * as Limits from "../src/Limits.ts"
-import * as Track from "../src/Track.ts"
+import type * as Track from "../src/Track.ts"
 import { lite05 } from "../src/Version.ts"
 import { ended, fromHex, heard, say, settle, toHex } from "./support/raw.ts"
-import { allOf, bytes, connectedOn, framesOf, groupOf, type Node, sessionOn } from "./support/world.ts"
+import { allOf, bytes, camera, connectedOn, framesOf, groupOf, type Node, sessionOn } from "./support/world.ts"
 
 interface Scene extends Node {
   readonly peer: Connection
@@ -30,9 +30,7 @@ const scene = <A, E>(
     Effect.gen(function* () {
       const [peer, connection] = yield* connectedOn(lite05)
       const { origin, session } = yield* sessionOn(connection)
-      const broadcast = Broadcast.make()
-      const video = Track.make("video", { priority: 9, timescale: 1_000 })
-      broadcast.insertTrack(video)
+      const { broadcast, video } = camera({ priority: 9, timescale: 1_000 })
       origin.publish("alice", broadcast.consume())
       if (setup !== "") yield* sayUni(peer, setup)
       const announces = yield* Effect.orDie(peer.acceptBi)

@@ -14,6 +14,7 @@ import * as Version from "../src/Version.ts"
 import {
   allOf,
   bytes,
+  camera,
   connectedOn,
   framesOf,
   groupOf,
@@ -199,9 +200,7 @@ describe("two sessions of lite-05", () => {
     run(
       Effect.gen(function* () {
         const [a, b] = yield* sessionsOn(lite05)
-        const broadcast = Broadcast.make()
-        const track = Track.make("video", { timescale: 90_000, priority: 4 })
-        broadcast.insertTrack(track)
+        const { broadcast, video: track } = camera({ timescale: 90_000, priority: 4 })
         a.origin.publish("ada", broadcast.consume())
         const received = yield* b.session.consume("ada").subscribe("video")
         assert.deepStrictEqual(received.info, { ...track.info })
@@ -318,9 +317,7 @@ describe("two sessions of lite-05", () => {
           [0, 1],
           [1, 0]
         ] as const) {
-          const broadcast = Broadcast.make()
-          const track = Track.make("positions")
-          broadcast.insertTrack(track)
+          const { broadcast, video: track } = camera({}, "positions")
           nodes[from].origin.publish("ada", broadcast.consume())
           const received = yield* nodes[to].session.consume("ada").subscribe("positions")
           yield* track.used

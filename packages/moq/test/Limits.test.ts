@@ -21,7 +21,7 @@ import * as Track from "../src/Track.ts"
 import { lite03, lite05 } from "../src/Version.ts"
 import { type End as PairEnd, pair } from "./support/memory.ts"
 import { World } from "./support/peers.ts"
-import { ended, heard, say } from "./support/raw.ts"
+import { ended, heard, say, subscribing } from "./support/raw.ts"
 import { moqOn } from "./support/services.ts"
 import { bytes, framesOf, groupOf, sessionsOn, write } from "./support/world.ts"
 
@@ -51,17 +51,7 @@ const towards = <A, E>(
     { seed: 1 }
   )
 
-const subscribe = (id: number, track: string): Uint8Array =>
-  Message.encodeTyped(Message.StreamType.subscribe, lite03.subscribe, {
-    id,
-    broadcast: "ada",
-    track,
-    priority: 0,
-    ordered: false,
-    maxLatencyMs: 0,
-    start: undefined,
-    end: undefined
-  })
+const subscribe = (id: number, track: string): Uint8Array => subscribing(lite03, id, "ada", track)
 
 /** A broadcast `ada` with these tracks. */
 const publish = (origin: Origin.Origin, ...names: ReadonlyArray<string>): ReadonlyArray<Track.TrackProducer> => {

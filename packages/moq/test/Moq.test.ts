@@ -8,9 +8,8 @@ import * as Limits from "../src/Limits.ts"
 import * as Moq from "../src/Moq.ts"
 import type { Peer } from "../src/Peer.ts"
 import type { Session } from "../src/Session.ts"
-import * as Track from "../src/Track.ts"
 import { moqOn } from "./support/services.ts"
-import { allOf, framesOf, groupOf, sessionOn, write } from "./support/world.ts"
+import { allOf, camera, framesOf, groupOf, sessionOn, write } from "./support/world.ts"
 
 const nextOf = (session: Pick<Peer | Session, "announced">, prefix: string, count: number) =>
   session.announced(prefix).pipe(
@@ -104,9 +103,7 @@ describe("the Moq service", () => {
       Effect.gen(function* () {
         const network = yield* SimNetwork
         const [a, b] = [yield* moqOn("a"), yield* moqOn("b")]
-        const broadcast = Broadcast.make()
-        const video = Track.make("video")
-        broadcast.insertTrack(video)
+        const { broadcast, video } = camera()
         yield* a.publish("ada", broadcast)
         const session = yield* b.connect(network.addr("a"))
         const track = yield* session.consume("ada").subscribe("video")
@@ -278,9 +275,7 @@ describe("the Moq service", () => {
 const farewell = Effect.gen(function* () {
   const network = yield* SimNetwork
   const [a, b, c] = [yield* moqOn("a"), yield* moqOn("b"), yield* moqOn("c")]
-  const broadcast = Broadcast.make()
-  const video = Track.make("video")
-  broadcast.insertTrack(video)
+  const { broadcast, video } = camera()
   yield* a.publish("camera", broadcast)
   yield* a.connect(network.addr("c"))
   const incoming = yield* c.sessions.pipe(Stream.take(1), Stream.runCollect)
@@ -301,9 +296,7 @@ const farewell = Effect.gen(function* () {
 const crowd = Effect.gen(function* () {
   const network = yield* SimNetwork
   const [a, b] = [yield* moqOn("a"), yield* moqOn("b")]
-  const broadcast = Broadcast.make()
-  const video = Track.make("video")
-  broadcast.insertTrack(video)
+  const { broadcast, video } = camera()
   const watch = Effect.scoped(
     Effect.gen(function* () {
       const session = yield* b.connect(network.addr("a"))

@@ -7,6 +7,7 @@ import * as Limits from "../src/Limits.ts"
 import { core, type Event } from "../src/MoqCore.ts"
 import type { Connectivity } from "../src/Peer.ts"
 import { idOf, realId } from "./support/ids.ts"
+import { commandWord, isCommand } from "./support/word.ts"
 
 const self = idOf(5)
 /** Peers with smaller and larger ids than ours. */
@@ -18,22 +19,9 @@ const duplicate: Close = { _tag: "Remote", code: 0, reason: "duplicate" }
 const goodbye: Close = { _tag: "Remote", code: 0, reason: "cancelled" }
 
 const word = (output: object & { readonly _tag: string }): string => {
+  if (isCommand(output)) return commandWord(output)
   const { _tag, ...rest } = output as { readonly _tag: string } & Record<string, unknown>
   switch (_tag) {
-    case "Actor.Reply": {
-      const exit = rest["exit"] as {
-        readonly _tag: string
-        readonly value?: unknown
-        readonly cause?: { readonly reasons: ReadonlyArray<{ readonly error: { readonly _tag: string } }> }
-      }
-      return exit._tag === "Success"
-        ? `reply ${rest["to"]} ${JSON.stringify(exit.value) ?? ""}`.trim()
-        : `refuse ${rest["to"]} ${exit.cause?.reasons[0]?.error._tag}`
-    }
-    case "Actor.SetTimer":
-      return `timer ${rest["key"]} ${rest["at"]}`
-    case "Actor.ClearTimer":
-      return `clear ${rest["key"]}`
     case "Dial":
       return `Dial ${rest["dial"]}`
     case "Join":

@@ -3,11 +3,9 @@ import { run } from "@effect-live/endpoint/testing/SimNetwork"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { readFileSync } from "node:fs"
-import * as Broadcast from "../src/Broadcast.ts"
-import * as Track from "../src/Track.ts"
 import * as Version from "../src/Version.ts"
 import { heard, say, settle } from "./support/raw.ts"
-import { bytes, connectedOn, groupOf, sessionOn, text } from "./support/world.ts"
+import { bytes, camera, connectedOn, groupOf, sessionOn, text } from "./support/world.ts"
 
 interface Vector {
   readonly version: string
@@ -47,10 +45,8 @@ for (const version of Version.all) {
             yield* say(setup, "01 01 00")
             yield* Effect.orDie(peer.acceptUni)
           }
-          const broadcast = Broadcast.make()
           // what the recorded publisher says of its tracks
-          const video = Track.make("video", { priority: version.subscribeOk ? 3 : 0, retention: { ageMs: 5_000 } })
-          broadcast.insertTrack(video)
+          const { broadcast, video } = camera({ priority: version.subscribeOk ? 3 : 0, retention: { ageMs: 5_000 } })
           origin.publish("room/alice", broadcast.consume())
           const announces = yield* open(stream("ANNOUNCE subscriber->publisher"))
           const subscription = yield* open(stream("SUBSCRIBE subscriber->publisher"))

@@ -4,15 +4,15 @@ import { layer, run, SimNetwork } from "@effect-live/endpoint/testing/SimNetwork
 import * as Simulation from "@effect-live/sim/Simulation"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, type Scope, Stream } from "effect"
-import * as Broadcast from "../src/Broadcast.ts"
+import type * as Broadcast from "../src/Broadcast.ts"
 import * as ErrorCode from "../src/ErrorCode.ts"
 import * as closes from "../src/internal/closes.ts"
 import * as Limits from "../src/Limits.ts"
 import * as Origin from "../src/Origin.ts"
 import type * as Session from "../src/Session.ts"
-import * as Track from "../src/Track.ts"
+import type * as Track from "../src/Track.ts"
 import * as Version from "../src/Version.ts"
-import { allOf, bytes, framesOf, groupOf, sessionOn, text, write } from "./support/world.ts"
+import { allOf, bytes, camera, framesOf, groupOf, sessionOn, text, write } from "./support/world.ts"
 
 /** A publisher that serves whoever connects, and a subscriber whose session survives its connections. */
 interface World {
@@ -35,9 +35,7 @@ const world = (version: Version.Version): Effect.Effect<World, never, SimNetwork
     const b = yield* network.bind("b")
     yield* a.setAlpns([version.alpn])
     const origin = Origin.make()
-    const broadcast = Broadcast.make()
-    const video = Track.make("video", { priority: 9, retention: { ageMs: 120_000 } })
-    broadcast.insertTrack(video)
+    const { broadcast, video } = camera({ priority: 9, retention: { ageMs: 120_000 } })
     origin.publish("ada", broadcast.consume())
     const connect = (hop = 7, publish = origin) =>
       Effect.gen(function* () {
@@ -135,9 +133,7 @@ const resumes = (version: Version.Version): void => {
         yield* Effect.sleep(100)
         yield* lose
         const other = Origin.make()
-        const broadcast = Broadcast.make()
-        const anew = Track.make("video")
-        broadcast.insertTrack(anew)
+        const { broadcast, video: anew } = camera()
         write(anew, "new")
         other.publish("ada", broadcast.consume())
         yield* reconnect(8, other)
@@ -210,9 +206,7 @@ const resumes = (version: Version.Version): void => {
           Effect.all([b.connect(network.addr("a"), [version.alpn]), a.accept], { concurrency: 2 })
         )
         const publish = Origin.make()
-        const broadcast = Broadcast.make()
-        const video = Track.make("video")
-        broadcast.insertTrack(video)
+        const { broadcast, video } = camera()
         publish.publish("ada", broadcast.consume())
         const [here, there] = yield* link
         const publisher = yield* sessionOn(there, { publish, hop: 7, resumable: true })

@@ -8,22 +8,24 @@ import * as Limits from "../src/Limits.ts"
 import * as Track from "../src/Track.ts"
 import * as Version from "../src/Version.ts"
 import { say, settle } from "./support/raw.ts"
-import { allOf, bytes, connectedOn, framesOf, groupOf, sessionOn, sessionsOn, write } from "./support/world.ts"
+import { allOf, bytes, camera, connectedOn, framesOf, groupOf, sessionOn, sessionsOn, write } from "./support/world.ts"
 
-const camera = (): readonly [Broadcast.BroadcastProducer, Track.TrackProducer] => {
-  const broadcast = Broadcast.make()
-  const video = Track.make("video", { priority: 9 })
-  broadcast.insertTrack(video)
-  return [broadcast, video]
-}
+/** Node `a` publishes a camera as `ada`. */
+const filmedOn = (version: Version.Version) =>
+  Effect.map(sessionsOn(version), ([a, b]) => {
+    const filmed = camera({ priority: 9 })
+    a.origin.publish("ada", filmed.broadcast.consume())
+    return { a, b, ...filmed, ada: b.session.consume("ada") }
+  })
 
 const everyVersion = (version: Version.Version) => {
   const sessions = sessionsOn(version)
+  const filmed = filmedOn(version)
   it.effect("tells what is announced, before and after it was opened, and what ends", () =>
     run(
       Effect.gen(function* () {
         const [a, b] = yield* sessions
-        const [broadcast] = camera()
+        const { broadcast } = camera()
         a.origin.publish("room/ada", broadcast.consume())
         const seen = yield* b.session.announced("room").pipe(Stream.take(3), Stream.runCollect, Effect.forkScoped)
         yield* Effect.sleep(100)
@@ -45,10 +47,8 @@ const everyVersion = (version: Version.Version) => {
   it.effect("delivers every frame of a track in order, and its end", () =>
     run(
       Effect.gen(function* () {
-        const [a, b] = yield* sessions
-        const [broadcast, video] = camera()
-        a.origin.publish("ada", broadcast.consume())
-        const track = yield* b.session.consume("ada").subscribe("video")
+        const { ada, video } = yield* filmed
+        const track = yield* ada.subscribe("video")
         const all = yield* Effect.forkScoped(allOf(track))
         for (let n = 0; n < 20; n++) write(video, `key${n}`, "delta", "x".repeat(70_000 * (n % 3)))
         video.finish()
@@ -78,7 +78,7 @@ const everyVersion = (version: Version.Version) => {
         const ends = yield* sessions
         const read = (from: number, to: number) =>
           Effect.gen(function* () {
-            const [broadcast, video] = camera()
+            const { broadcast, video } = camera()
             ends[from]?.origin.publish("camera", broadcast.consume())
             const track = yield* ends[to]?.session.consume("camera").subscribe("video") ?? Effect.die("no node")
             write(video, `from ${from}`)
@@ -96,13 +96,11 @@ const everyVersion = (version: Version.Version) => {
   it.effect("lets a late subscriber begin with the newest group, from its first frame", () =>
     run(
       Effect.gen(function* () {
-        const [a, b] = yield* sessions
-        const [broadcast, video] = camera()
-        a.origin.publish("ada", broadcast.consume())
+        const { ada, video } = yield* filmed
         write(video, "old")
         const open = video.appendGroup()
         open.write(bytes("key"))
-        const track = yield* b.session.consume("ada").subscribe("video")
+        const track = yield* ada.subscribe("video")
         const group = yield* groupOf(track)
         assert.strictEqual(group.sequence, 1)
         open.write(bytes("delta"))
@@ -116,12 +114,10 @@ const everyVersion = (version: Version.Version) => {
   it.effect("lets a subscriber begin at a group that is still kept", () =>
     run(
       Effect.gen(function* () {
-        const [a, b] = yield* sessions
-        const [broadcast, video] = camera()
-        a.origin.publish("ada", broadcast.consume())
+        const { ada, video } = yield* filmed
         for (let n = 0; n < 5; n++) write(video, `g${n}`)
         video.finish()
-        const track = yield* b.session.consume("ada").subscribe("video", { start: 2 })
+        const track = yield* ada.subscribe("video", { start: 2 })
         assert.deepStrictEqual((yield* allOf(track)).toSorted(), ["2:g2", "3:g3", "4:g4"])
       }),
       { seed: 5 }
@@ -131,10 +127,8 @@ const everyVersion = (version: Version.Version) => {
   it.effect("says that a broadcast or a track is not there", () =>
     run(
       Effect.gen(function* () {
-        const [a, b] = yield* sessions
-        const [broadcast] = camera()
-        a.origin.publish("ada", broadcast.consume())
-        const noTrack = yield* Effect.flip(b.session.consume("ada").subscribe("audio"))
+        const { ada, b } = yield* filmed
+        const noTrack = yield* Effect.flip(ada.subscribe("audio"))
         const noBroadcast = yield* Effect.flip(b.session.consume("bob").subscribe("video"))
         assert.strictEqual(noTrack.reason._tag, "NotFound")
         assert.strictEqual(noBroadcast.reason._tag, "NotFound")
@@ -146,12 +140,10 @@ const everyVersion = (version: Version.Version) => {
   it.effect("shares one subscription among the consumers of a track, and cancels it when the last one leaves", () =>
     run(
       Effect.gen(function* () {
-        const [a, b] = yield* sessions
-        const [broadcast, video] = camera()
-        a.origin.publish("ada", broadcast.consume())
+        const { ada, video } = yield* filmed
         const watch = Effect.scoped(
           Effect.gen(function* () {
-            const track = yield* b.session.consume("ada").subscribe("video")
+            const track = yield* ada.subscribe("video")
             const group = yield* framesOf(yield* groupOf(track))
             yield* Effect.sleep(1_000)
             return group
@@ -173,7 +165,7 @@ const everyVersion = (version: Version.Version) => {
           Array.from({ length: 10 }, () => ["frame"])
         )
         yield* video.unused
-        const again = yield* b.session.consume("ada").subscribe("video")
+        const again = yield* ada.subscribe("video")
         assert.deepStrictEqual(yield* framesOf(yield* groupOf(again)), ["frame"])
       }),
       { seed: 7 }
@@ -183,10 +175,8 @@ const everyVersion = (version: Version.Version) => {
   it.effect("passes on the code of a track that was aborted, and of a group", () =>
     run(
       Effect.gen(function* () {
-        const [a, b] = yield* sessions
-        const [broadcast, video] = camera()
-        a.origin.publish("ada", broadcast.consume())
-        const track = yield* b.session.consume("ada").subscribe("video")
+        const { ada, video } = yield* filmed
+        const track = yield* ada.subscribe("video")
         const group = video.appendGroup()
         group.write(bytes("key"))
         const received = yield* groupOf(track)
@@ -203,16 +193,13 @@ const everyVersion = (version: Version.Version) => {
   it.effect("ends everything with the connection, and says how it ended", () =>
     run(
       Effect.gen(function* () {
-        const [a, b] = yield* sessions
-        const [broadcast] = camera()
-        a.origin.publish("ada", broadcast.consume())
-        const consumer = b.session.consume("ada")
-        const track = yield* consumer.subscribe("video")
+        const { a, ada, b } = yield* filmed
+        const track = yield* ada.subscribe("video")
         a.session.close(42, "enough")
         assert.deepStrictEqual(yield* b.session.closed, { _tag: "Remote", code: 42, reason: "enough" })
         assert.strictEqual((yield* Effect.flip(track.next)).code, ErrorCode.transport)
-        assert.strictEqual((yield* Effect.flip(consumer.subscribe("video"))).reason._tag, "SessionEnded")
-        yield* consumer.closed
+        assert.strictEqual((yield* Effect.flip(ada.subscribe("video"))).reason._tag, "SessionEnded")
+        yield* ada.closed
         assert.deepStrictEqual(yield* Stream.runCollect(b.session.announced("")), [])
       }),
       { seed: 9 }
@@ -253,7 +240,7 @@ const everyVersion = (version: Version.Version) => {
       Effect.gen(function* () {
         const [connection, other] = yield* connectedOn(version)
         const b = yield* sessionOn(other)
-        const [broadcast, video] = camera()
+        const { broadcast, video } = camera()
         b.origin.publish("ada", broadcast.consume())
         const scope = yield* Scope.make()
         const a = yield* Scope.provide(sessionOn(connection), scope)
@@ -274,12 +261,9 @@ const everyVersion = (version: Version.Version) => {
   it.effect("sends the more important track first, and of a track its newer group", () =>
     run(
       Effect.gen(function* () {
-        const [a, b] = yield* sessions
-        const [broadcast, video] = camera()
+        const { ada, broadcast, video } = yield* filmed
         const audio = Track.make("audio")
         broadcast.insertTrack(audio)
-        a.origin.publish("ada", broadcast.consume())
-        const ada = b.session.consume("ada")
         const tracks = [yield* ada.subscribe("video", { priority: 1 }), yield* ada.subscribe("audio", { priority: 2 })]
         const arrived: Array<string> = []
         const watching = yield* Effect.forEach(tracks, (track) =>
@@ -346,10 +330,7 @@ describe("a session of moq-lite-03 alone", () => {
 /** A publisher closes the session when its last subscriber has the end; one reader keeps up, one begins long after that. */
 const leaving = (version: Version.Version) =>
   Effect.gen(function* () {
-    const [a, b] = yield* sessionsOn(version)
-    const [broadcast, video] = camera()
-    a.origin.publish("ada", broadcast.consume())
-    const ada = b.session.consume("ada")
+    const { a, ada, b, video } = yield* filmedOn(version)
     const [prompt, late] = [yield* ada.subscribe("video"), yield* ada.subscribe("video", { start: 0 })]
     const reading = yield* Effect.forkScoped(allOf(prompt))
     for (let n = 0; n < 3; n++) write(video, `key${n}`, "delta")
@@ -366,12 +347,9 @@ const leaving = (version: Version.Version) =>
 /** Subscribing, leaving, ending and aborting at once, on one session. */
 const turmoil = (version: Version.Version) =>
   Effect.gen(function* () {
-    const [a, b] = yield* sessionsOn(version)
-    const [broadcast, video] = camera()
+    const { ada, broadcast, video } = yield* filmedOn(version)
     const audio = Track.make("audio")
     broadcast.insertTrack(audio)
-    a.origin.publish("ada", broadcast.consume())
-    const ada = b.session.consume("ada")
     const brief = Effect.scoped(ada.subscribe("video"))
     const first = Effect.scoped(
       Effect.gen(function* () {

@@ -6,27 +6,13 @@ import * as Limits from "../src/Limits.ts"
 import type { SubscribeUpdate } from "../src/Message.ts"
 import { core, type Event, type Traits } from "../src/SessionCore.ts"
 import { lite03, lite05 } from "../src/Version.ts"
+import { commandWord, isCommand } from "./support/word.ts"
 
 /** One output in a word. */
 const word = (output: object & { readonly _tag: string }): string => {
+  if (isCommand(output)) return commandWord(output)
   const { _tag, ...rest } = output as { readonly _tag: string } & Record<string, unknown>
   switch (_tag) {
-    case "Actor.Reply": {
-      const exit = rest["exit"] as {
-        readonly _tag: string
-        readonly value?: unknown
-        readonly cause?: { readonly reasons: ReadonlyArray<{ readonly error: { readonly _tag: string } }> }
-      }
-      return exit._tag === "Success"
-        ? `reply ${rest["to"]} ${JSON.stringify(exit.value)}`
-        : `refuse ${rest["to"]} ${exit.cause?.reasons[0]?.error._tag}`
-    }
-    case "Actor.SetTimer":
-      return `timer ${rest["key"]} ${rest["at"]}`
-    case "Actor.ClearTimer":
-      return `clear ${rest["key"]}`
-    case "Actor.Stop":
-      return "stop"
     case "OpenSubscription":
     case "UpdateSubscription": {
       const { wishes, ...others } = rest

@@ -4,7 +4,6 @@ import { End } from "@effect-live/endpoint/Stream"
 import { run, SimNetwork } from "@effect-live/endpoint/testing/SimNetwork"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber } from "effect"
-import * as Broadcast from "../src/Broadcast.ts"
 import * as ErrorCode from "../src/ErrorCode.ts"
 import * as Limits from "../src/Limits.ts"
 import * as Origin from "../src/Origin.ts"
@@ -12,7 +11,7 @@ import * as Session from "../src/Session.ts"
 import * as Track from "../src/Track.ts"
 import { lite03 } from "../src/Version.ts"
 import { heard, say, settle } from "./support/raw.ts"
-import { allOf, connected, framesOf, groupOf, sessionOn } from "./support/world.ts"
+import { allOf, camera, connected, framesOf, groupOf, sessionOn } from "./support/world.ts"
 
 /** A group is larger than what a transport takes for a reader that does not read (1.25 MB per stream). */
 const frame = new Uint8Array(40_000)
@@ -24,9 +23,7 @@ const retention = { bytes: 4 * groupBytes }
 const publisher = Effect.gen(function* () {
   const network = yield* SimNetwork
   const origin = Origin.make()
-  const broadcast = Broadcast.make()
-  const video = Track.make("video", { retention })
-  broadcast.insertTrack(video)
+  const { broadcast, video } = camera({ retention })
   origin.publish("ada", broadcast.consume())
   const a = yield* network.bind("a")
   yield* a.setAlpns([lite03.alpn])

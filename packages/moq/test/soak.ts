@@ -7,18 +7,13 @@
  */
 import * as Rng from "@effect-live/actor/Rng"
 import { type Watcher, Watchers } from "@effect-live/actor/Watcher"
-import { End } from "@effect-live/endpoint/Stream"
 import { layer as networkLayer, type Link, SimNetwork } from "@effect-live/endpoint/testing/SimNetwork"
 import * as Simulation from "@effect-live/sim/Simulation"
-import { Cause, Effect, Exit, Fiber, Latch, Scope, Stream } from "effect"
-import * as Broadcast from "../src/Broadcast.ts"
-import type { GroupConsumer } from "../src/Group.ts"
+import { Cause, Effect, Exit, Fiber, Latch, Scope } from "effect"
 import * as Limits from "../src/Limits.ts"
-import type * as Moq from "../src/Moq.ts"
-import type { Peer } from "../src/Peer.ts"
-import * as Track from "../src/Track.ts"
+import type * as Track from "../src/Track.ts"
 import { moqOn } from "./support/services.ts"
-import { bytes, text } from "./support/world.ts"
+import { type Life, publish, type Run, visit, type Watching } from "./support/soakNode.ts"
 
 export interface Options {
   readonly seed: number
@@ -120,50 +115,21 @@ const linkOf =
     }
   }
 
-// ---- content --------------------------------------------------------------------------------------------------------
-
-const framesOf = (content: string, sequence: number): number => 1 + (Rng.hash(`${content} ${sequence}`) % 6)
-
-/** The frame itself says what it is; its length follows from that. */
-const frameOf = (content: string, sequence: number, index: number): string => {
-  const name = `${content} ${sequence} ${index}`
-  const length = Rng.hash(name) % (index === 0 ? 6_000 : 600)
-  return `${name} ${"x".repeat(length)}`
-}
-
-// ---- the run --------------------------------------------------------------------------------------------------------
-
-/** One life of a node. */
-interface Life {
-  readonly name: string
-  readonly number: number
-  readonly moq: Moq.Moq["Service"]
-  readonly scope: Scope.Closeable
-}
-
-/** One subscription. */
-interface Watching {
-  readonly label: string
-  frames: number
-}
-
-class Soak {
+class Soak implements Run {
   readonly #options: Options
-  readonly #counts: Counts
+  readonly counts: Counts
   readonly #faults: Array<string>
   readonly #sim: Simulation.Simulation["Service"]
-  readonly #network: SimNetwork["Service"]
-  readonly #names: ReadonlyArray<string>
+  readonly network: SimNetwork["Service"]
+  readonly names: ReadonlyArray<string>
   readonly #lives = new Map<string, Life>()
-  readonly #watching = new Set<Watching>()
-  /** What is published. */
-  readonly #tracks = new Map<string, Track.TrackProducer>()
+  readonly watching = new Set<Watching>()
+  readonly tracks = new Map<string, Track.TrackProducer>()
   #nextLife = 0
-  #nextContent = 0
-  /** Nobody dies any more, all publish, and all watch until `#leaving` opens; then they keep their peers until `#parting` does. */
-  #whole = false
-  readonly #leaving = Latch.makeUnsafe(false)
-  readonly #parting = Latch.makeUnsafe(false)
+  #contents = 0
+  whole = false
+  readonly leaving = Latch.makeUnsafe(false)
+  readonly parting = Latch.makeUnsafe(false)
 
   constructor(
     options: Options,
@@ -173,16 +139,16 @@ class Soak {
     network: SimNetwork["Service"]
   ) {
     this.#options = options
-    this.#counts = counts
+    this.counts = counts
     this.#faults = faults
     this.#sim = sim
-    this.#network = network
-    this.#names = Array.from({ length: options.nodes }, (_, index) => `n${index}`)
+    this.network = network
+    this.names = Array.from({ length: options.nodes }, (_, index) => `n${index}`)
   }
 
   get program(): Effect.Effect<void, never, SimNetwork | Scope.Scope> {
     return Effect.gen({ self: this }, function* () {
-      for (const name of this.#names) yield* this.#start(name)
+      for (const name of this.names) yield* this.#start(name)
       yield* Effect.forkScoped(
         Effect.forever(
           Effect.delay(
@@ -194,18 +160,18 @@ class Soak {
       const churning = yield* Effect.forkScoped(this.#churn(yield* Effect.scope))
       yield* Effect.sleep(this.#options.churnMs)
       yield* Fiber.interrupt(churning)
-      this.#whole = true
-      this.#network.heal()
-      yield* this.#sim.until(() => this.#lives.size === this.#names.length)
+      this.whole = true
+      this.network.heal()
+      yield* this.#sim.until(() => this.#lives.size === this.names.length)
       yield* Effect.sleep(settleMs)
-      for (const watching of this.#watching) watching.frames = 0
+      for (const watching of this.watching) watching.frames = 0
       yield* Effect.sleep(watchMs)
-      if (this.#watching.size < this.#names.length) this.#fault(`only ${this.#watching.size} watch`)
-      for (const { frames, label } of this.#watching) if (frames === 0) this.#fault(`${label} gets nothing`)
-      yield* this.#leaving.open
+      if (this.watching.size < this.names.length) this.fault(`only ${this.watching.size} watch`)
+      for (const { frames, label } of this.watching) if (frames === 0) this.fault(`${label} gets nothing`)
+      yield* this.leaving.open
       yield* Effect.sleep(leaveMs)
       this.#assertUnwatched()
-      yield* this.#parting.open
+      yield* this.parting.open
       yield* Effect.sleep(leaveMs)
       this.#assertParted()
       yield* Effect.forEach([...this.#lives.values()], (life) => this.#shutDown(life), { concurrency: "unbounded" })
@@ -214,13 +180,13 @@ class Soak {
 
   /** Nobody watches any more, while all sessions are there. */
   #assertUnwatched(): void {
-    for (const { label } of this.#watching) this.#fault(`${label} does not leave`)
+    for (const { label } of this.watching) this.fault(`${label} does not leave`)
     for (const { moq, name } of this.#lives.values()) {
       const { heldBytes } = moq.inspect()
-      if (heldBytes > 0) this.#fault(`${name} holds ${heldBytes} bytes that nobody reads`)
+      if (heldBytes > 0) this.fault(`${name} holds ${heldBytes} bytes that nobody reads`)
     }
-    for (const [content, { consumers }] of this.#tracks) {
-      if (consumers > 0) this.#fault(`${content} has ${consumers} consumers that nobody knows`)
+    for (const [content, { consumers }] of this.tracks) {
+      if (consumers > 0) this.fault(`${content} has ${consumers} consumers that nobody knows`)
     }
   }
 
@@ -229,18 +195,20 @@ class Soak {
     for (const { moq, name } of this.#lives.values()) {
       const { connections, peers, sessions } = moq.inspect()
       if (connections + peers + sessions === 0) continue
-      this.#fault(`${name} keeps ${JSON.stringify({ connections, peers, sessions })}`)
+      this.fault(`${name} keeps ${JSON.stringify({ connections, peers, sessions })}`)
     }
   }
 
-  #fault(what: string): void {
+  newContent = (): string => `c${this.#contents++}`
+
+  fault(what: string): void {
     this.#faults.push(`${Math.round(this.#sim.nowMs())} ms: ${what}`)
   }
 
   /** What takes longer than it may is a fault, and is waited for all the same. */
-  #within<A, E, R>(limitMs: number, what: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+  within<A, E, R>(limitMs: number, what: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     const late = Effect.suspend(() => {
-      this.#fault(`${what} takes more than ${limitMs} ms`)
+      this.fault(`${what} takes more than ${limitMs} ms`)
       return Effect.never
     })
     return Effect.raceFirst(effect, Effect.delay(late, limitMs))
@@ -256,24 +224,24 @@ class Soak {
       this.#lives.set(name, life)
       this.#sim.note(`${name} begins life ${life.number}`)
       const rng = this.#sim.rng(`${name} ${life.number}`)
-      for (const slot of ["0", "1"]) yield* Effect.forkIn(this.#publish(life, slot, rng), scope)
-      for (let visitors = 2; visitors > 0; visitors--) yield* Effect.forkIn(this.#visit(life, rng), scope)
+      for (const slot of ["0", "1"]) yield* Effect.forkIn(publish(this, life, slot, rng), scope)
+      for (let visitors = 2; visitors > 0; visitors--) yield* Effect.forkIn(visit(this, life, rng), scope)
     })
   }
 
   #crash(life: Life): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.#lives.delete(life.name)
-      this.#counts.crashes++
-      return Effect.andThen(this.#network.crash(life.name), Scope.close(life.scope, Exit.void))
+      this.counts.crashes++
+      return Effect.andThen(this.network.crash(life.name), Scope.close(life.scope, Exit.void))
     })
   }
 
   #shutDown(life: Life): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.#lives.delete(life.name)
-      this.#counts.shutdowns++
-      const shutdown = this.#within(Limits.shutdownDrainMs + 1_000, `shutting down ${life.name}`, life.moq.shutdown)
+      this.counts.shutdowns++
+      const shutdown = this.within(Limits.shutdownDrainMs + 1_000, `shutting down ${life.name}`, life.moq.shutdown)
       return Effect.andThen(shutdown, Scope.close(life.scope, Exit.void))
     })
   }
@@ -282,9 +250,9 @@ class Soak {
 
   /** What it begins goes on in the Scope when it is interrupted: whoever was killed comes back. */
   #churn(world: Scope.Scope): Effect.Effect<void, never, SimNetwork> {
-    const network = this.#network
+    const network = this.network
     const rng = this.#sim.rng("churn")
-    const some = (): string => this.#names[rng.below(this.#names.length)] ?? ""
+    const some = (): string => this.names[rng.below(this.names.length)] ?? ""
     const soon = (what: Effect.Effect<void, never, SimNetwork | Scope.Scope>) =>
       Effect.forkIn(Scope.provide(what, world), world)
     return Effect.gen({ self: this }, function* () {
@@ -299,9 +267,9 @@ class Soak {
           const pauseMs = rng.next() < 0.5 ? rng.below(300) : rng.below(15_000)
           yield* soon(Effect.andThen(gone, Effect.delay(this.#start(a), pauseMs)))
         } else if (dice < 0.7) {
-          this.#counts.partitions++
-          const here = this.#names.filter(() => rng.next() < 0.5)
-          network.partition([here, this.#names.filter((name) => !here.includes(name))])
+          this.counts.partitions++
+          const here = this.names.filter(() => rng.next() < 0.5)
+          network.partition([here, this.names.filter((name) => !here.includes(name))])
           yield* soon(Effect.delay(Effect.sync(network.heal), rng.below(45_000)))
         } else if (dice < 0.85) {
           network.cut(a, b)
@@ -316,158 +284,5 @@ class Soak {
         }
       }
     })
-  }
-
-  // ---- publishing -----------------------------------------------------------------------------------------------------
-
-  /** One path, with one content after the other. Refused: the service was shut down, and the node follows. */
-  #publish(life: Life, slot: string, rng: Rng.Rng): Effect.Effect<void> {
-    const one = Effect.suspend(() =>
-      Effect.andThen(
-        Effect.sleep(this.#whole ? 1 : rng.below(2_000)),
-        Effect.scoped(this.#content(life, `${life.name}/${slot}`, rng))
-      )
-    )
-    return Effect.ignore(Effect.forever(one))
-  }
-
-  #content(life: Life, path: string, rng: Rng.Rng): Effect.Effect<void, Moq.PublishError, Scope.Scope> {
-    return Effect.gen({ self: this }, function* () {
-      const content = `c${this.#nextContent++}`
-      const producer = Broadcast.make()
-      const track = Track.make("track", { retention: { ageMs: 5_000 } })
-      producer.insertTrack(track)
-      this.#tracks.set(content, track)
-      yield* Effect.addFinalizer(() => Effect.sync(() => this.#tracks.delete(content)))
-      yield* life.moq.publish(path, producer)
-      const everyMs = 100 + rng.below(400)
-      let left = 2 + rng.below(40)
-      while (this.#whole || left-- > 0) {
-        const group = track.appendGroup()
-        const count = framesOf(content, group.sequence)
-        for (let index = 0; index < count; index++) {
-          yield* Effect.sleep(everyMs)
-          group.write(bytes(frameOf(content, group.sequence, index)))
-        }
-        group.finish()
-      }
-      // some say that it is over, others give up
-      if (rng.next() < 0.7) producer.finish()
-      else producer.abort()
-    })
-  }
-
-  // ---- watching -------------------------------------------------------------------------------------------------------
-
-  /** Goes from peer to peer; when the network is whole, stays until it is time to leave. */
-  #visit(life: Life, rng: Rng.Rng): Effect.Effect<void> {
-    const others = this.#names.filter((name) => name !== life.name)
-    return Effect.gen({ self: this }, function* () {
-      while (!this.#leaving.isOpen()) {
-        yield* Effect.sleep(this.#whole ? 100 : rng.below(1_500))
-        const target = others[rng.below(others.length)] ?? ""
-        const stay = Effect.scoped(this.#stay(life, target, rng))
-        yield* this.#whole ? stay : Effect.timeoutOption(stay, rng.below(12_000))
-      }
-    })
-  }
-
-  #stay(life: Life, target: string, rng: Rng.Rng): Effect.Effect<void, never, Scope.Scope> {
-    const label = `${life.name} (life ${life.number}) at ${target}`
-    return Effect.gen({ self: this }, function* () {
-      this.#counts.connections++
-      const connecting = this.#within(15_000, `${label}: connecting`, life.moq.connect(this.#network.addr(target)))
-      const connected = yield* Effect.result(connecting)
-      if (connected._tag === "Failure") return this.#ended(connected.failure.reason._tag)
-      const peer = connected.success
-      yield* Effect.forkScoped(this.#countReconnects(peer))
-      const path = `${target}/${this.#whole ? 0 : rng.below(2)}`
-      while (peer.connectivity()._tag !== "Closed") {
-        yield* Effect.raceFirst(this.#leaving.await, this.#watch(peer, path, `${label} watching ${path}`))
-        if (this.#leaving.isOpen()) return yield* this.#parting.await
-        yield* Effect.sleep(500)
-      }
-    })
-  }
-
-  /** One subscription, to its end. */
-  #watch(peer: Peer, path: string, label: string): Effect.Effect<void> {
-    const watching: Watching = { label, frames: 0 }
-    const subscribing = this.#within(90_000, `${label}: subscribing`, peer.consume(path).subscribe("track"))
-    return Effect.acquireUseRelease(
-      Effect.sync(() => {
-        this.#counts.subscriptions++
-        this.#watching.add(watching)
-      }),
-      () =>
-        Effect.scoped(Effect.flatMap(subscribing, (track) => this.#read(track, watching))).pipe(
-          Effect.match({
-            onFailure: (error) => this.#ended(error._tag === "TrackError" ? `code ${error.code}` : error.reason._tag),
-            onSuccess: () => this.#ended("finished")
-          })
-        ),
-      () => Effect.sync(() => this.#watching.delete(watching))
-    )
-  }
-
-  #read(track: Track.TrackConsumer, watching: Watching): Effect.Effect<void, Track.TrackError> {
-    return Effect.gen({ self: this }, function* () {
-      const seen = new Set<number>()
-      let content: string | undefined
-      for (;;) {
-        const next = yield* track.next
-        if (next === End) return
-        if ("_tag" in next) {
-          this.#counts.lagged += next.groups
-          continue
-        }
-        if (seen.has(next.sequence)) this.#fault(`${watching.label}: group ${next.sequence} comes twice`)
-        seen.add(next.sequence)
-        content = yield* this.#readGroup(next, content, watching)
-      }
-    })
-  }
-
-  /** Checks every frame; gives the content of the track, which is known from the first one. */
-  #readGroup(group: GroupConsumer, known: string | undefined, watching: Watching): Effect.Effect<string | undefined> {
-    return Effect.gen({ self: this }, function* () {
-      const where = `${watching.label}: group ${group.sequence}`
-      let content = known
-      this.#counts.groups++
-      for (let index = 0; ; index++) {
-        const next = yield* Effect.result(group.read)
-        if (next._tag === "Failure") {
-          this.#counts.resets++
-          return content
-        }
-        if (next.success === End) {
-          const expected = content === undefined ? undefined : framesOf(content, group.sequence)
-          if (index !== expected) this.#fault(`${where} ends after ${index} frames, not ${expected}`)
-          return content
-        }
-        const frame = text(next.success)
-        content ??= frame.slice(0, frame.indexOf(" "))
-        if (frame !== frameOf(content, group.sequence, index)) {
-          this.#fault(`${where}: frame ${index} of ${content} is "${frame.slice(0, 40)}"`)
-        }
-        watching.frames++
-        this.#counts.frames++
-        this.#counts.bytes += next.success.length
-      }
-    })
-  }
-
-  #countReconnects(peer: Peer): Effect.Effect<void> {
-    let lost = false
-    return Stream.runForEach(peer.connectivityChanges, ({ _tag }) =>
-      Effect.sync(() => {
-        if (lost && _tag === "Connected") this.#counts.reconnects++
-        lost = _tag === "Reconnecting"
-      })
-    )
-  }
-
-  #ended(how: string): void {
-    this.#counts.ends[how] = (this.#counts.ends[how] ?? 0) + 1
   }
 }

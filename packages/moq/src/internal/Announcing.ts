@@ -92,6 +92,7 @@ export const serveAnnouncements = (
     beginning.over()
     if (body === End) return
     const request = yield* Effect.fromResult(Message.decode(link.version.announceRequest, body))
+    yield* Effect.yieldNow // who knows already what it wants is served first
     const verdict = yield* link.ask<Verdict>((replyTo) => ({ _tag: "AnnounceRequested", link: link.number, replyTo }))
     if (verdict !== "accept") return
     yield* Effect.raceFirst(writeAnnouncements(link, request, send), readToEnd(link, reader)).pipe(

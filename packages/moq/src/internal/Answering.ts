@@ -51,9 +51,12 @@ export const answer = (link: Link, stream: BiStream, beginning: Beginning): Effe
           return version.trackInfo ? link.busy(serveFetch(request)) : Effect.sync(() => refuse(ErrorCode.cancel))
         case Message.StreamType.goaway:
           return version.goaway
-            ? Effect.ensuring(
-                readGoaway(link, reader),
-                Effect.sync(() => stream.send.finish())
+            ? Effect.andThen(
+                Effect.ensuring(
+                  readGoaway(link, reader, beginning),
+                  Effect.sync(() => stream.send.finish())
+                ),
+                ended
               )
             : Effect.sync(() => refuse(ErrorCode.cancel))
         default:

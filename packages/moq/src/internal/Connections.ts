@@ -181,8 +181,8 @@ export class Connections {
       const { work } = this.#requests.of(remote, nowMs)
       if (work.tokens <= -Limits.requestBurst) return Effect.succeed(closes.overloaded)
       const waitMs = TokenBucket.take(work, nowMs, Limits.requestsPerConnection)
-      const waited = Effect.as(waitMs === 0 ? Effect.void : Effect.sleep(waitMs), undefined)
-      return Effect.raceFirst(waited, Effect.as(closed, closes.overloaded))
+      if (waitMs === 0) return Effect.succeed(undefined)
+      return Effect.raceFirst(Effect.as(Effect.sleep(waitMs), undefined), Effect.as(closed, closes.overloaded))
     })
   }
 

@@ -261,15 +261,19 @@ export class SessionDriver {
   }
 
   #acceptBi(link: Link): Effect.Effect<Event> {
+    let answered = 0
     const next = Effect.andThen(link.bi.room, link.connection.acceptBi).pipe(
       Effect.tap(link.chargeStream),
       Effect.flatMap((stream) => {
         const beginning = link.bi.enter(() => stream.recv.stop(ErrorCode.toStream(ErrorCode.timeout)))
         link.spawn(answer(link, stream, beginning))
-        return Effect.yieldNow // a burst of requests does not stand between others and their frames
+        // a burst of requests does not stand between others and their frames
+        return ++answered % requestsTogether === 0 ? Effect.yieldNow : Effect.void
       })
     )
-    return Effect.andThen(link.ready, Effect.forever(next)).pipe(Effect.catch(() => Effect.succeed(link.done)))
+    return Effect.andThen(link.ready, Effect.forever(next, { disableYield: true })).pipe(
+      Effect.catch(() => Effect.succeed(link.done))
+    )
   }
 
   /** Waits for a connection newer than this one; undefined when the session is over. */
@@ -301,8 +305,12 @@ export class SessionDriver {
     const subscription = subscriptions.get(id) ?? this.#newSubscription(id, broadcast, track, wishes.priority)
     subscriptions.set(id, subscription)
     const keys = keysOf(id)
-    link.spawn(subscribe(link, output, subscription), keys.subscription)
-    if (link.version.trackInfo && beginning === "fresh") link.spawn(describe(link, output, subscription), keys.info)
+    const described = link.version.trackInfo && beginning === "fresh"
+    // at once behind the request, so that both leave in one packet
+    const asked = () => {
+      if (described) link.spawn(describe(link, output, subscription), keys.info)
+    }
+    link.spawn(subscribe(link, output, subscription, asked), keys.subscription)
   }
 
   #newSubscription(id: number, broadcast: string, name: string, priority: number): Subscription {
@@ -318,6 +326,9 @@ export class SessionDriver {
     subscription.stop()
   }
 }
+
+/** Requests of a peer that are taken up before others get a turn. */
+const requestsTogether = 8
 
 /** At most `Limits.closeReasonBytes` of UTF-8. */
 const cutReason = (reason: string): string => {

@@ -6,6 +6,7 @@ import * as ErrorCode from "../ErrorCode.ts"
 import * as Message from "../Message.ts"
 import type { Event } from "../SessionCore.ts"
 import type { ControlReader, ReadError } from "./ControlReader.ts"
+import type { Beginning } from "./HalfOpen.ts"
 import type { Link } from "./Link.ts"
 import { measure } from "./Probing.ts"
 
@@ -42,12 +43,13 @@ const undecodable = (link: Link, message: string): Event => ({
 })
 
 /** The peer's GOAWAY, behind the type of its stream. */
-export const readGoaway = (link: Link, reader: ControlReader): Effect.Effect<Event | undefined, ReadError> =>
+export const readGoaway = (link: Link, reader: ControlReader, beginning: Beginning): Effect.Effect<void, ReadError> =>
   Effect.gen(function* () {
     const body = yield* reader.message()
-    if (body === End) return undefined
+    beginning.over()
+    if (body === End) return
     const { uri } = yield* Effect.fromResult(Message.decode(Message.goaway, body))
-    return { _tag: "GoingAway", link: link.number, uri } as const
+    yield* link.tell({ _tag: "GoingAway", link: link.number, uri })
   })
 
 /** Tells the peer that we will close the session; succeeds when it has heard. */

@@ -22,8 +22,13 @@ export const keysOf = (id: number): { readonly subscription: string; readonly in
   info: `subscription/${id}/info`
 })
 
-/** One subscription on the wire: its request, our updates, and what the publisher says to that. */
-export const subscribe = (link: Link, request: Request, subscription: Subscription): Effect.Effect<Event> => {
+/** One subscription on the wire: its request, our updates, and what the publisher says to that. `asked`: the request is out. */
+export const subscribe = (
+  link: Link,
+  request: Request,
+  subscription: Subscription,
+  asked: () => void
+): Effect.Effect<Event> => {
   const { id } = request
   const { number, version } = link
   const open = Effect.andThen(link.introduced, link.connection.openBi)
@@ -78,6 +83,7 @@ export const subscribe = (link: Link, request: Request, subscription: Subscripti
       )
     )
     return ask.pipe(
+      Effect.andThen(Effect.sync(asked)),
       Effect.andThen(Effect.raceFirst(responses, updates)),
       Effect.catch((error) => Effect.succeed(isLost(error) ? link.done : failed(link, id, codeOf(error)))),
       Effect.ensuring(leave)

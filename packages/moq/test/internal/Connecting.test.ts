@@ -7,95 +7,60 @@ import { World } from "../support/peers.ts"
 
 /** Who holds whom: what the world has to come to. */
 interface Wishes {
-  readonly holders: Array<{ readonly from: number; readonly to: number; readonly holder: number }>
+  holders: Array<{ readonly from: number; readonly to: number; readonly holder: number }>
 }
 
-type Command = fc.Command<Wishes, World>
+/** What somebody does, in words, where it can be done. */
+const step = (
+  words: string,
+  run: (wishes: Wishes, world: World) => void,
+  check: (wishes: Readonly<Wishes>) => boolean = () => true
+): fc.Command<Wishes, World> => ({ check, run, toString: () => words })
 
-class Connect implements Command {
-  readonly from: number
-  readonly to: number
-  constructor(from: number, to: number) {
-    this.from = from
-    this.to = to
-  }
-  check = (): boolean => this.from !== this.to
-  run(wishes: Wishes, world: World): void {
-    wishes.holders.push({ from: this.from, to: this.to, holder: world.connect(this.from, this.to) })
-  }
-  toString = (): string => `${this.from} connects to ${this.to}`
-}
+const connect = (from: number, to: number) =>
+  step(
+    `${from} connects to ${to}`,
+    ({ holders }, world) => holders.push({ from, to, holder: world.connect(from, to) }),
+    () => from !== to
+  )
 
-class Disconnect implements Command {
-  readonly choice: number
-  constructor(choice: number) {
-    this.choice = choice
-  }
-  check = ({ holders }: Readonly<Wishes>): boolean => holders.length > 0
-  run({ holders }: Wishes, world: World): void {
-    for (const { from, holder } of holders.splice(this.choice % holders.length, 1)) world.disconnect(from, holder)
-  }
-  toString = (): string => `holder ${this.choice} leaves`
-}
+const disconnect = (choice: number) =>
+  step(
+    `holder ${choice} leaves`,
+    ({ holders }, world) => {
+      for (const { from, holder } of holders.splice(choice % holders.length, 1)) world.disconnect(from, holder)
+    },
+    ({ holders }) => holders.length > 0
+  )
 
-class Deliver implements Command {
-  readonly choices: ReadonlyArray<number>
-  constructor(choices: ReadonlyArray<number>) {
-    this.choices = choices
-  }
-  check = (): boolean => true
-  run(_: Wishes, world: World): void {
-    for (const choice of this.choices) world.deliver(choice)
-  }
-  toString = (): string => `messages ${this.choices.join(",")} arrive`
-}
+const deliver = (choices: ReadonlyArray<number>) =>
+  step(`messages ${choices.join(",")} arrive`, (_, world) => {
+    for (const choice of choices) world.deliver(choice)
+  })
 
-class Fire implements Command {
-  check = (): boolean => true
-  run(_: Wishes, world: World): void {
-    world.fireNext()
-  }
-  toString = (): string => "the next timer"
-}
+const cut = (a: number, b: number) =>
+  step(
+    `all connections between ${a} and ${b} are lost`,
+    (_, world) => world.cut(a, b),
+    () => a !== b
+  )
 
-class Cut implements Command {
-  readonly a: number
-  readonly b: number
-  constructor(a: number, b: number) {
-    this.a = a
-    this.b = b
-  }
-  check = (): boolean => this.a !== this.b
-  run(_: Wishes, world: World): void {
-    world.cut(this.a, this.b)
-  }
-  toString = (): string => `all connections between ${this.a} and ${this.b} are lost`
-}
-
-class Restart implements Command {
-  readonly index: number
-  constructor(index: number) {
-    this.index = index
-  }
-  check = (): boolean => true
-  run(wishes: Wishes, world: World): void {
-    const mine = wishes.holders.filter(({ from }) => from === this.index)
-    for (const wish of mine) wishes.holders.splice(wishes.holders.indexOf(wish), 1)
-    world.restart(this.index)
-  }
-  toString = (): string => `${this.index} restarts`
-}
+const restart = (index: number) =>
+  step(`${index} restarts`, (wishes, world) => {
+    wishes.holders = wishes.holders.filter(({ from }) => from !== index)
+    world.restart(index)
+  })
 
 const nodes = 3
 const node = fc.nat(nodes - 1)
 const commands = fc.commands(
   [
-    fc.tuple(node, node).map(([from, to]) => new Connect(from, to)),
-    fc.nat(20).map((choice) => new Disconnect(choice)),
-    fc.array(fc.nat(20), { minLength: 1, maxLength: 12 }).map((choices) => new Deliver(choices)),
-    fc.constant(new Fire()),
-    fc.tuple(node, node).map(([a, b]) => new Cut(a, b)),
-    node.map((index) => new Restart(index))
+    fc.tuple(node, node).map(([from, to]) => connect(from, to)),
+    fc.nat(20).map(disconnect),
+    fc.array(fc.nat(20), { minLength: 1, maxLength: 12 }).map(deliver),
+    fc.constant(step("the next timer", (_, world) => world.fireNext())),
+    fc.tuple(node, node).map(([a, b]) => cut(a, b)),
+    node.map(restart)
   ],
   { maxCommands: 60 }
 )

@@ -7,7 +7,6 @@ import { type Watcher, Watchers } from "@effect-live/actor/Watcher"
 import type { Close } from "@effect-live/endpoint/Close"
 import type { Connection } from "@effect-live/endpoint/Connection"
 import type { EndpointId } from "@effect-live/endpoint/EndpointId"
-import * as Router from "@effect-live/endpoint/Router"
 import {
   type BiStream,
   type ConnectionLost,
@@ -16,30 +15,19 @@ import {
   type SendStream,
   type StreamError
 } from "@effect-live/endpoint/Stream"
-import { layer as networkLayer, node, SimNetwork } from "@effect-live/endpoint/testing/SimNetwork"
+import { layer as networkLayer, SimNetwork } from "@effect-live/endpoint/testing/SimNetwork"
 import * as Simulation from "@effect-live/sim/Simulation"
 import * as Varint from "@effect-live/wire/Varint"
-import {
-  Cause,
-  Clock,
-  Context,
-  Deferred,
-  Effect,
-  Fiber,
-  Layer,
-  Logger,
-  LogLevel,
-  Option,
-  Result,
-  Scope,
-  Stream
-} from "effect"
+import { Cause, Clock, Deferred, Effect, Fiber, Logger, LogLevel, Option, Result, Scope, Stream } from "effect"
 import * as Broadcast from "../../src/Broadcast.ts"
 import * as ErrorCode from "../../src/ErrorCode.ts"
 import * as Message from "../../src/Message.ts"
-import * as Moq from "../../src/Moq.ts"
+import type * as Moq from "../../src/Moq.ts"
 import * as Track from "../../src/Track.ts"
 import type { Version } from "../../src/Version.ts"
+import { subscribing } from "./raw.ts"
+import { moqOn } from "./services.ts"
+import { camera } from "./world.ts"
 
 const framesPerSecond = 5
 const framesPerGroup = 5
@@ -161,13 +149,11 @@ const scene = (options: Options) =>
       Effect.provideService(Watchers, [...(yield* Watchers), count]),
       Effect.provideService(Logger.CurrentLoggers, new Set([logged]))
     )
-    const broadcast = Broadcast.make()
-    const video = Track.make("video")
-    broadcast.insertTrack(video)
+    const { broadcast, video } = camera()
     yield* Effect.orDie(victim.publish("film", broadcast))
     const wide = Broadcast.make()
     const cameras = Array.from({ length: 100 }, (_, n) => Track.make(`camera/${n}`))
-    for (const camera of cameras) wide.insertTrack(camera)
+    for (const track of cameras) wide.insertTrack(track)
     yield* Effect.orDie(victim.publish("wide", wide))
 
     const latencies: Array<number> = []
@@ -259,13 +245,6 @@ const watch = (track: Track.TrackConsumer, latencies: Array<number>) =>
     }
   }).pipe(Effect.ignore)
 
-/** The service on a node of its own, as long as the Scope. */
-const moqOn = (name: string) =>
-  Effect.map(
-    Layer.build(Moq.layer().pipe(Layer.provideMerge(Router.layer), Layer.provideMerge(Layer.fresh(node(name))))),
-    (context) => Context.get(context, Moq.Moq)
-  )
-
 /** Attacks, and says how the victim ended the connection, if it did. */
 const abuse = (network: SimNetwork["Service"], victim: Moq.Moq["Service"], options: Options) =>
   Effect.gen(function* () {
@@ -354,17 +333,7 @@ const abuserOn = (made: {
       again,
       bi,
       uni,
-      subscribe: (id, broadcast = "film", track = "video") =>
-        Message.encodeTyped(Message.StreamType.subscribe, version.subscribe, {
-          id,
-          broadcast,
-          track,
-          priority: 0,
-          ordered: false,
-          maxLatencyMs: 0,
-          start: undefined,
-          end: undefined
-        }),
+      subscribe: (id, broadcast = "film", track = "video") => subscribing(version, id, broadcast, track),
       group,
       announcing: Deferred.await(announces),
       announcement: (suffix, active) =>

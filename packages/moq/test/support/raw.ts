@@ -1,13 +1,15 @@
 /** A peer that writes and reads the bytes of its streams itself. */
 import type { BiStream, RecvStream, SendStream } from "@effect-live/endpoint/Stream"
 import { Blocked, End, StreamError } from "@effect-live/endpoint/Stream"
-import { Effect } from "effect"
+import * as Hex from "@effect-live/wire/Hex"
+import { Effect, Result } from "effect"
 import * as ErrorCode from "../../src/ErrorCode.ts"
+import * as Message from "../../src/Message.ts"
+import type { Version } from "../../src/Version.ts"
 
-export const fromHex = (hex: string): Uint8Array =>
-  Uint8Array.from(hex.replaceAll(" ", "").match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))
-export const toHex = (bytes: Uint8Array): string =>
-  [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("")
+/** May have spaces. */
+export const fromHex = (hex: string): Uint8Array => Result.getOrThrow(Hex.decode(hex.replaceAll(" ", "")))
+export const toHex = Hex.encode
 
 /** What is there to read now: hex, then `FIN` or `RESET code` (as moq-lite's code) once the stream has ended. */
 export const heard = (recv: RecvStream): string => {
@@ -47,3 +49,16 @@ export const settle = Effect.sleep(50)
 
 export const say = (stream: BiStream | SendStream, hex: string) =>
   Effect.orDie(("send" in stream ? stream.send : stream).write(fromHex(hex)))
+
+/** What asks for a track, with no particular wishes. */
+export const subscribing = (version: Version, id: number, broadcast: string, track: string): Uint8Array =>
+  Message.encodeTyped(Message.StreamType.subscribe, version.subscribe, {
+    id,
+    broadcast,
+    track,
+    priority: 0,
+    ordered: false,
+    maxLatencyMs: 0,
+    start: undefined,
+    end: undefined
+  })

@@ -3,10 +3,11 @@ import type { Connection } from "@effect-live/endpoint/Connection"
 import { End } from "@effect-live/endpoint/Stream"
 import { SimNetwork } from "@effect-live/endpoint/testing/SimNetwork"
 import { Effect, type Scope } from "effect"
+import * as Broadcast from "../../src/Broadcast.ts"
 import type * as Group from "../../src/Group.ts"
 import * as Origin from "../../src/Origin.ts"
 import * as Session from "../../src/Session.ts"
-import type * as Track from "../../src/Track.ts"
+import * as Track from "../../src/Track.ts"
 import { fromAlpn, lite03, type Version } from "../../src/Version.ts"
 
 /** Both ends of a connection from node `a` to node `b`, with addresses exchanged. */
@@ -76,6 +77,14 @@ export const allOf = (
       else groups.push(`${next.sequence}:${(yield* framesOf(next)).join(",")}`)
     }
   })
+
+/** A broadcast with one track. */
+export const camera = (options: Track.Options = {}, name = "video") => {
+  const broadcast = Broadcast.make()
+  const video = Track.make(name, options)
+  broadcast.insertTrack(video)
+  return { broadcast, video }
+}
 
 /** Writes a whole group. */
 export const write = (track: Track.TrackProducer, ...frames: ReadonlyArray<string>): void => {
