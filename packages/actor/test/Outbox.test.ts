@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Logger } from "effect"
 import * as Outbox from "../src/Outbox.ts"
-import { outboxCases } from "./cases.ts"
+import { outboxCases } from "./cases/outbox.ts"
 import { testWorld } from "./testWorld.ts"
 
 describe("Outbox", () => {

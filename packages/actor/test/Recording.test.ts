@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
 import fc from "fast-check"
 import * as Recording from "../src/Recording.ts"
-import { recordingCases } from "./cases.ts"
+import { recordingCases } from "./cases/recording.ts"
 import { testWorld } from "./testWorld.ts"
 
 /** What a recording of one event looks like. */

@@ -1,5 +1,5 @@
 import { describe, it } from "@effect/vitest"
-import { watcherCases } from "./cases.ts"
+import { watcherCases } from "./cases/watcher.ts"
 import { testWorld } from "./testWorld.ts"
 
 describe("Watcher", () => {

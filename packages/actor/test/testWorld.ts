@@ -1,7 +1,7 @@
 /** The world of the cases on Effect's test clock, with the real scheduler. */
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
-import type { World } from "./cases.ts"
+import type { World } from "./cases/Case.ts"
 
 const settle = Effect.repeat(Effect.yieldNow, { times: 100 })
 

@@ -4,6 +4,7 @@
  */
 import * as Bytes from "@effect-live/wire/Bytes"
 import type { DecodeError } from "@effect-live/wire/DecodeError"
+import * as Hex from "@effect-live/wire/Hex"
 import { decode, type Reader } from "@effect-live/wire/Reader"
 import { Result } from "effect"
 
@@ -83,8 +84,7 @@ export const encodeAvcC = (units: ReadonlyArray<Uint8Array>): Uint8Array | undef
 }
 
 /** `avc3.PPCCLL` or `avc1.PPCCLL` (with a description) for an H.264 SPS of at least 4 bytes. */
-export const avcString = (form: "avc1" | "avc3", sps: Uint8Array): string =>
-  `${form}.${Array.from(sps.subarray(1, 4), (byte) => byte.toString(16).padStart(2, "0")).join("")}`
+export const avcString = (form: "avc1" | "avc3", sps: Uint8Array): string => `${form}.${Hex.encode(sps.subarray(1, 4))}`
 
 export interface Sps {
   readonly profile: number

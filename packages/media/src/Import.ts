@@ -4,14 +4,15 @@
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
-import { Deferred, Effect, FileSystem, Option, Result, Schema, type Scope, Stream } from "effect"
-import type { EncodedPacket, Input, InputTrack, Source } from "mediabunny"
-import * as Codec from "./Codec.ts"
+import { Deferred, Effect, FileSystem, Option, type PlatformError, Schema, type Scope, Stream } from "effect"
+import type { Input, Source } from "mediabunny"
 import { BoxGuard, guardFile, HostileFile } from "./internal/boxGuard.ts"
-import { compact } from "./internal/compact.ts"
+import { describe, type OpenTrack } from "./internal/importTrack.ts"
 import { type Library, mediabunny, watchProgress } from "./internal/mediabunny.ts"
+import { Merge } from "./internal/Merge.ts"
+import { problemOf } from "./internal/problemOf.ts"
 import * as Limits from "./Limits.ts"
-import type { AudioInfo, Sample, TrackInfo, VideoInfo } from "./Sample.ts"
+import type { Sample, TrackInfo } from "./Sample.ts"
 
 /** The file cannot be opened or read, or the pipe broke. */
 export class Unreadable extends Schema.TaggedError<Unreadable>()("Unreadable", { problem: Schema.String }) {}
@@ -95,7 +96,7 @@ export const fromFile = (path: string): Effect.Effect<Import, ImportError, FileS
     const run = Effect.runPromiseWith(yield* Effect.context())
     const read = (start: number, end: number) =>
       run(
-        Effect.flatMap(file.readAlloc(end - start, { position: BigInt(start) }), (bytes) =>
+        Effect.flatMap(Effect.mapError(file.readAlloc(end - start, { position: BigInt(start) }), unreadable), (bytes) =>
           Option.isSome(bytes) && bytes.value.length === end - start
             ? Effect.succeed(bytes.value)
             : Effect.fail(new Unreadable({ problem: "the file became shorter while it was read" }))
@@ -104,9 +105,11 @@ export const fromFile = (path: string): Effect.Effect<Import, ImportError, FileS
     return yield* fromReader({ name: path, sizeBytes, read })
   }).pipe(
     Effect.catchTag("PlatformError", (error) =>
-      Effect.fail(new ImportError({ source: path, reason: new Unreadable({ problem: error.message }) }))
+      Effect.fail(new ImportError({ source: path, reason: unreadable(error) }))
     )
   )
+
+const unreadable = (error: PlatformError.PlatformError) => new Unreadable({ problem: problemOf(error) })
 
 /** Opens what can be read at any offset. */
 export const fromReader = (access: RandomAccess): Effect.Effect<Import, ImportError, Scope.Scope> =>
@@ -210,12 +213,6 @@ interface Failed {
   asked: number
 }
 
-interface OpenTrack {
-  readonly track: InputTrack
-  readonly info: TrackInfo
-  readonly hasAdts: boolean
-}
-
 const open = (
   library: Library,
   name: string,
@@ -313,149 +310,3 @@ const reasonOf = (library: Library, failed: Failed, cause: unknown): ImportError
 }
 
 const textOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
-
-/** What the track is and when it starts; `undefined`: a codec that is not carried; `empty`: no sample. */
-const describe = async (
-  library: Library,
-  track: InputTrack,
-  rewindable: boolean,
-  names: ReadonlySet<string>
-): Promise<(OpenTrack & { readonly startUs: number }) | "empty" | undefined> => {
-  const sink = new library.EncodedPacketSink(track)
-  if (track.isVideoTrack()) {
-    const config = await track.getDecoderConfig()
-    const family = config === null ? undefined : Codec.family(config.codec)
-    if (config === null || family === undefined) return undefined
-    const first = await sink.getFirstPacket()
-    if (first === null) return "empty"
-    const description = config.description === undefined ? undefined : bytesOf(config.description)
-    const stats = rewindable ? await track.computePacketStats(statsPackets) : undefined
-    const info: VideoInfo = compact({
-      kind: "video",
-      name: unique(names, `video/${family}-${config.codedHeight ?? 0}p`),
-      codec: videoCodec(family, config.codec, description),
-      description,
-      codedWidth: config.codedWidth,
-      codedHeight: config.codedHeight,
-      framerate: stats && Math.round(stats.averagePacketRate * 1000) / 1000,
-      bitrate: stats && Math.round(stats.averageBitrate)
-    } as const)
-    const startUs = rewindable ? await earliest(sink, first) : microseconds(first.timestamp)
-    return { track, info, hasAdts: false, startUs }
-  }
-  if (!track.isAudioTrack()) return undefined
-  const config = await track.getDecoderConfig()
-  const family = config === null ? undefined : Codec.family(config.codec)
-  if (config === null || (family !== "opus" && family !== "aac")) return undefined
-  const first = await sink.getFirstPacket()
-  if (first === null) return "empty"
-  const stats = rewindable ? await track.computePacketStats(statsPackets) : undefined
-  const hasAdts = family === "aac" && config.description === undefined
-  const adts = hasAdts ? Codec.decodeAdts(first.data) : undefined
-  if (adts !== undefined && Result.isFailure(adts)) throw adts.failure
-  const info: AudioInfo = compact({
-    kind: "audio",
-    name: unique(names, `audio/${family}-hq`),
-    codec: config.codec,
-    description: adts?.success.config ?? (config.description === undefined ? undefined : bytesOf(config.description)),
-    sampleRate: config.sampleRate,
-    numberOfChannels: config.numberOfChannels,
-    bitrate: stats && Math.round(stats.averageBitrate)
-  } as const)
-  return { track, info, hasAdts, startUs: microseconds(first.timestamp) }
-}
-
-/** Packets that a file is measured by. */
-const statsPackets = 256
-/** No codec reorders more pictures than this. */
-const reorderPackets = 32
-
-const earliest = async (sink: InstanceType<Library["EncodedPacketSink"]>, first: EncodedPacket): Promise<number> => {
-  let startUs = microseconds(first.timestamp)
-  let packet: EncodedPacket | null = first
-  for (let left = reorderPackets; left > 0 && packet !== null; left--) {
-    startUs = Math.min(startUs, microseconds(packet.timestamp))
-    packet = await sink.getNextPacket(packet, { metadataOnly: true })
-  }
-  return startUs
-}
-
-/** Four letters that say where the parameter sets are: in the description, or in band. */
-const videoCodec = (family: Codec.Family, codec: string, description: Uint8Array | undefined): string => {
-  const rest = codec.slice(codec.indexOf("."))
-  if (family === "h264") return (description === undefined ? "avc3" : "avc1") + rest
-  if (family === "hevc") return (description === undefined ? "hev1" : "hvc1") + rest
-  return codec
-}
-
-const unique = (names: ReadonlySet<string>, name: string): string => {
-  let candidate = name
-  for (let number = 2; names.has(candidate); number++) {
-    candidate = name.replace(/-(\d+p|hq)$/, (suffix) => `-${number}${suffix}`) // readers look at the suffix
-  }
-  return candidate
-}
-
-const microseconds = (seconds: number): number => Math.round(seconds * 1_000_000)
-
-const bytesOf = (source: ArrayBuffer | SharedArrayBuffer | ArrayBufferView): Uint8Array =>
-  ArrayBuffer.isView(source)
-    ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
-    : new Uint8Array(source)
-
-interface Head {
-  readonly open: OpenTrack
-  readonly packets: AsyncGenerator<EncodedPacket, void, unknown>
-  packet: EncodedPacket | undefined
-  /** The latest time of the track so far: rises in decode order, also where pictures are reordered. */
-  orderUs: number
-}
-
-/** The samples of all tracks, the earliest first. */
-class Merge {
-  readonly #heads: ReadonlyArray<Head>
-  readonly #shiftUs: number
-  /** Whose packet was given out. */
-  #behind: ReadonlyArray<Head>
-
-  constructor(library: Library, tracks: ReadonlyArray<OpenTrack>, shiftUs: number) {
-    this.#shiftUs = shiftUs
-    this.#heads = tracks.map((open) => ({
-      open,
-      packets: new library.EncodedPacketSink(open.track).packets(),
-      packet: undefined,
-      orderUs: -Infinity
-    }))
-    this.#behind = this.#heads
-  }
-
-  async next(): Promise<Sample | undefined> {
-    await Promise.all(this.#behind.map((head) => this.#advance(head)))
-    let first: Head | undefined
-    for (const head of this.#heads) {
-      if (head.packet !== undefined && (first === undefined || head.orderUs < first.orderUs)) first = head
-    }
-    if (first?.packet === undefined) return undefined
-    this.#behind = [first]
-    return this.#sample(first.open, first.packet)
-  }
-
-  async #advance(head: Head): Promise<void> {
-    const next = await head.packets.next()
-    head.packet = next.done === true ? undefined : next.value
-    if (head.packet !== undefined) head.orderUs = Math.max(head.orderUs, microseconds(head.packet.timestamp))
-  }
-
-  #sample({ hasAdts, info }: OpenTrack, packet: EncodedPacket): Sample {
-    const ptsUs = microseconds(packet.timestamp) + this.#shiftUs
-    if (ptsUs < 0) throw new Error(`a sample lies ${-ptsUs} µs before the first one`)
-    let data = packet.data
-    if (hasAdts) {
-      const adts = Codec.decodeAdts(data)
-      if (Result.isFailure(adts)) throw adts.failure
-      data = adts.success.payload
-    }
-    const key = info.kind === "audio" || packet.type === "key"
-    return { track: info.name, ptsUs, key, data, durationUs: microseconds(packet.duration) }
-  }
-}

@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Catalog, Limits } from "@effect-live/media"
 import { Result, type Schema } from "effect"
 import fc from "fast-check"
+import { vectors } from "./support.ts"
 
 interface Entry {
   readonly id: string
@@ -21,10 +21,7 @@ interface Parsed {
   readonly audio?: { readonly renditions: { readonly [name: string]: { readonly [key: string]: unknown } } }
 }
 
-const { entries }: { readonly entries: ReadonlyArray<Entry> } = JSON.parse(
-  readFileSync(new URL("vectors/media.json", import.meta.url), "utf8")
-)
-const vectors = entries.filter(({ kind }) => kind === "catalog")
+const catalogs = vectors<Entry>().filter(({ kind }) => kind === "catalog")
 
 const decode = (document: unknown): Catalog.Decoded => Result.getOrThrow(Catalog.decode(JSON.stringify(document)))
 const reencode = (catalog: Catalog.Catalog): Parsed & { readonly [section: string]: unknown } =>
@@ -34,7 +31,7 @@ const reencode = (catalog: Catalog.Catalog): Parsed & { readonly [section: strin
 const otherContainers = new Set(["v0 of cat-cmaf", "v0 of cat-loc", "future of cat-unknown-container"])
 
 describe("catalogs of all writers", () => {
-  for (const { document, id, parsedByNpmHang035: parsed, title, valid } of vectors) {
+  for (const { document, id, parsedByNpmHang035: parsed, title, valid } of catalogs) {
     if (valid !== true) continue
     it(`reads ${id}: ${title}`, () => {
       const { catalog, warnings } = decode(document)
@@ -57,7 +54,7 @@ describe("catalogs of all writers", () => {
     })
   }
 
-  for (const { document, id, title, valid } of vectors) {
+  for (const { document, id, title, valid } of catalogs) {
     if (valid !== false) continue
     it(`reads around what is wrong in ${id}: ${title}`, () => {
       const { warnings } = decode(document)
@@ -66,7 +63,7 @@ describe("catalogs of all writers", () => {
     })
   }
 
-  for (const { document, id, wireText } of vectors) {
+  for (const { document, id, wireText } of catalogs) {
     if (wireText === undefined) continue
     it(`writes ${id} byte for byte as hang 0.15.8 does, but for the decimal point of the frame rate`, () => {
       assert.strictEqual(Catalog.format(decode(document).catalog), wireText.replaceAll(/("framerate":\d+)\.0/g, "$1"))
@@ -193,7 +190,7 @@ describe("limits", () => {
 
 describe("snapshots and merge patches", () => {
   it("reads a group of both", () => {
-    const vector = entries.find(({ id }) => id === "catalog-delta-group")
+    const vector = vectors<Entry>().find(({ id }) => id === "catalog-delta-group")
     const decoder = new Catalog.GroupDecoder()
     for (const [index, frame] of (vector?.frames ?? []).entries()) {
       const { catalog } = Result.getOrThrow(decoder.decode(frame))

@@ -1,11 +1,10 @@
-import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Codec } from "@effect-live/media"
 import * as Bytes from "@effect-live/wire/Bytes"
 import * as Hex from "@effect-live/wire/Hex"
 import { Effect, Result, Stream } from "effect"
 import fc from "fast-check"
-import { openFile } from "./support.ts"
+import { openFile, vectors } from "./support.ts"
 
 interface Entry {
   readonly id: string
@@ -17,9 +16,7 @@ interface Entry {
   readonly channels?: number
 }
 
-const { entries }: { readonly entries: ReadonlyArray<Entry> } = JSON.parse(
-  readFileSync(new URL("vectors/media.json", import.meta.url), "utf8")
-)
+const entries = vectors<Entry>()
 const vector = (id: string): Entry => {
   const found = entries.find((entry) => entry.id === id)
   assert(found !== undefined)

@@ -1,10 +1,10 @@
-import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Legacy } from "@effect-live/media"
 import { DecodeError } from "@effect-live/wire/DecodeError"
 import * as Hex from "@effect-live/wire/Hex"
 import { Result } from "effect"
 import fc from "fast-check"
+import { vectors } from "./support.ts"
 
 interface Entry {
   readonly id: string
@@ -15,9 +15,7 @@ interface Entry {
   readonly decodeOnly?: boolean
 }
 
-const { entries }: { readonly entries: ReadonlyArray<Entry> } = JSON.parse(
-  readFileSync(new URL("vectors/media.json", import.meta.url), "utf8")
-)
+const entries = vectors<Entry>()
 const bytes = (hex: string): Uint8Array => Result.getOrThrow(Hex.decode(hex))
 
 describe("legacy frames", () => {

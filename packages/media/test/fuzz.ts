@@ -1,10 +1,9 @@
-import { readFileSync } from "node:fs"
 import { Catalog, Codec, Legacy } from "@effect-live/media"
 import { DecodeError } from "@effect-live/wire/DecodeError"
 import type { Target } from "@effect-live/wire/testing/Fuzz"
 import { Result } from "effect"
 import { BoxGuard, HostileFile } from "../src/internal/boxGuard.ts"
-import { bytesOf } from "./support.ts"
+import { bytesOf, vectors } from "./support.ts"
 
 interface Entry {
   readonly kind: string
@@ -16,9 +15,7 @@ interface Entry {
   readonly lengthPrefixedHex?: string
 }
 
-const { entries }: { readonly entries: ReadonlyArray<Entry> } = JSON.parse(
-  readFileSync(new URL("vectors/media.json", import.meta.url), "utf8")
-)
+const entries = vectors<Entry>()
 const hex = (text: string | undefined): ReadonlyArray<Uint8Array> =>
   text === undefined ? [] : [new Uint8Array(Buffer.from(text, "hex"))]
 const all = (pick: (entry: Entry) => string | undefined) => entries.flatMap((entry) => hex(pick(entry)))

@@ -17,6 +17,10 @@ export const media = [
   "opus.ogg"
 ] as const
 
+/** The test vectors, as far as a test knows their fields. */
+export const vectors = <Entry>(): ReadonlyArray<Entry> =>
+  JSON.parse(readFileSync(new URL("vectors/media.json", import.meta.url), "utf8")).entries
+
 export const bytesOf = (name: string): Uint8Array =>
   new Uint8Array(readFileSync(new URL(`media/${name}`, import.meta.url)))
 

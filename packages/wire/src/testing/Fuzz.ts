@@ -4,6 +4,7 @@
  * more memory than its input and limits allow.
  */
 import { Result } from "effect"
+import * as Hex from "../Hex.ts"
 
 export interface Target {
   readonly name: string
@@ -89,7 +90,7 @@ export const replay = (targets: ReadonlyArray<Target>, corpus: ReadonlyArray<Cor
   let accepted = 0
   let inputs = 0
   for (const entry of corpus) {
-    const input = fromHex(entry.hex)
+    const input = Result.getOrThrow(Hex.decode(entry.hex))
     const named = targets.filter(({ name }) => entry.target === undefined || entry.target === name)
     if (named.length === 0 && entry.target !== undefined) throw new RangeError(`no decoder is called ${entry.target}`)
     for (const target of named) {
@@ -130,8 +131,8 @@ export const assertSound = (
 export const format = (failures: ReadonlyArray<Failure>): string =>
   failures
     .map(({ cause, input, target, where }) => {
-      const hex = Array.from(input, (byte) => byte.toString(16).padStart(2, "0")).join("")
-      return `${target} broke on ${where}: ${cause instanceof Error ? cause.stack : String(cause)}\n  hex ${hex}`
+      const why = cause instanceof Error ? cause.stack : String(cause)
+      return `${target} broke on ${where}: ${why}\n  hex ${Hex.encode(input)}`
     })
     .join("\n")
 
@@ -244,6 +245,3 @@ const splice = (input: Uint8Array, at: number, remove: number, insert: Uint8Arra
   const whole = new Uint8Array([...input.subarray(0, at), ...insert, ...input.subarray(at + remove)])
   return whole.subarray(0, Math.max(input.length, 2 * maxInputBytes))
 }
-
-const fromHex = (hex: string): Uint8Array =>
-  Uint8Array.from({ length: hex.length / 2 }, (_, index) => Number.parseInt(hex.slice(2 * index, 2 * index + 2), 16))
