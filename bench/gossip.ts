@@ -6,17 +6,13 @@
 import { randomBytes } from "node:crypto"
 import { existsSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import * as AddressBook from "@effect-live/endpoint/AddressBook"
-import { Endpoint } from "@effect-live/endpoint/Endpoint"
-import * as EndpointAddr from "@effect-live/endpoint/EndpointAddr"
-import * as EndpointId from "@effect-live/endpoint/EndpointId"
 import * as Router from "@effect-live/endpoint/Router"
-import * as TransportAddr from "@effect-live/endpoint/TransportAddr"
-import * as Iroh from "@effect-live/endpoint-iroh/Iroh"
 import * as Gossip from "@effect-live/gossip/Gossip"
 import * as TopicId from "@effect-live/gossip/TopicId"
 import { Context, Effect, Layer, Result } from "effect"
+import { besideBareConnect } from "./BareConnect.ts"
 import { type Child, median, program, start } from "./Child.ts"
+import { addrOf, endpointOn } from "./Loopback.ts"
 import type { Row } from "./Row.ts"
 
 const rust = fileURLToPath(new URL("../target/release/interop-gossip-peer", import.meta.url))
@@ -52,27 +48,14 @@ const newTopic = (): TopicId.TopicId => Result.getOrThrow(TopicId.fromBytes(rand
 
 const joins = 200
 const warmUp = 150
-const alpn = "effect-live/bench"
-const bindAddrs = [Result.getOrThrow(TransportAddr.parseIp("127.0.0.1:0"))]
-
-const addrOf = (id: string, at: string): EndpointAddr.EndpointAddr =>
-  EndpointAddr.make(Result.getOrThrow(EndpointId.parse(id)), [Result.getOrThrow(TransportAddr.parseIp(at))])
 
 const joining = async (): Promise<ReadonlyArray<Row>> => {
   const topic = newTopic()
   const host = start([...commands.native, "--topic", topic], env)
-  const acceptor = start(program("transport-child.ts", "native", "accept"))
   try {
     const { addrs, id } = await until(host, "ready")
-    const bootstrap = addrOf(id, addrs[0]?.split("@")[1] ?? "")
-    const accepting = await acceptor.line<{ readonly id: string; readonly addr: string }>()
-    const target = addrOf(accepting.id, accepting.addr)
-
-    // each time a fresh endpoint, so that nothing is connected before
-    const endpoint = Layer.fresh(
-      Iroh.layerNative({ bindAddrs, relayMode: "disabled" }).pipe(Layer.provideMerge(AddressBook.layer))
-    )
-    const gossip = Layer.fresh(Gossip.layer().pipe(Layer.provide(Router.layer), Layer.provide(endpoint)))
+    const bootstrap = addrOf({ id, addr: addrs[0]?.split("@")[1] ?? "" })
+    const gossip = Layer.fresh(Gossip.layer().pipe(Layer.provide(Router.layer), Layer.provide(endpointOn("native"))))
     const join = Effect.gen(function* () {
       const { subscribe } = Context.get(yield* Layer.build(gossip), Gossip.Gossip)
       const started = performance.now()
@@ -80,30 +63,14 @@ const joining = async (): Promise<ReadonlyArray<Row>> => {
       yield* joined
       return performance.now() - started
     })
-    const connect = Effect.gen(function* () {
-      const dialer = Context.get(yield* Layer.build(endpoint), Endpoint)
-      const started = performance.now()
-      yield* dialer.connect(target, [alpn])
-      return performance.now() - started
-    })
-    const times: Array<readonly [number, number]> = []
-    for (let round = 0; round < joins; round++) {
-      times.push(await Effect.runPromise(Effect.all([Effect.scoped(join), Effect.scoped(connect)])))
-    }
-    const kept = times.slice(warmUp)
+    const { bareMs, ms, ratio } = await besideBareConnect("native", joins, warmUp, join)
     return [
-      { what: "gossip: join to first neighbor", value: median(kept.map(([time]) => time)), unit: "ms", reach: "" },
-      { what: "gossip: a bare connect", value: median(kept.map(([, time]) => time)), unit: "ms", reach: "" },
-      {
-        what: "gossip: join to first neighbor / bare connect",
-        value: median(kept.map(([time, bare]) => time / bare)),
-        unit: "",
-        reach: "below 3"
-      }
+      { what: "gossip: join to first neighbor", value: ms, unit: "ms", reach: "" },
+      { what: "gossip: a bare connect", value: bareMs, unit: "ms", reach: "" },
+      { what: "gossip: join to first neighbor / bare connect", value: ratio, unit: "", reach: "below 3" }
     ]
   } finally {
     host.stop()
-    acceptor.stop()
   }
 }
 

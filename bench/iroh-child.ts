@@ -2,17 +2,15 @@
  * The receiving process of `iroh.ts`: `layer` receives through the Endpoint Layer, `bare` with the binding alone. It prints its
  * id and address as one line of JSON, reads every stream to its end and answers with a stream of one byte, until it is killed.
  */
-import * as AddressBook from "@effect-live/endpoint/AddressBook"
 import type { Connection } from "@effect-live/endpoint/Connection"
 import { Endpoint } from "@effect-live/endpoint/Endpoint"
 import * as EndpointAddr from "@effect-live/endpoint/EndpointAddr"
 import { Blocked, End, StreamError } from "@effect-live/endpoint/Stream"
 import * as TransportAddr from "@effect-live/endpoint/TransportAddr"
-import * as Iroh from "@effect-live/endpoint-iroh/Iroh"
 import * as binding from "@number0/iroh"
-import { Effect, Layer, Result } from "effect"
+import { Effect } from "effect"
+import { alpn, endpointOn } from "./Loopback.ts"
 
-const alpn = "effect-live/bench"
 const readBytes = 65_536
 const tell = (id: string, addr: string | undefined) => process.stdout.write(`${JSON.stringify({ id, addr })}\n`)
 
@@ -70,11 +68,4 @@ const bare = async () => {
 }
 
 if (process.argv[2] === "bare") await bare()
-else {
-  const bindAddrs = [Result.getOrThrow(TransportAddr.parseIp("127.0.0.1:0"))]
-  await Effect.runPromise(
-    Effect.scoped(layer).pipe(
-      Effect.provide(Iroh.layerNumber0({ bindAddrs, relayMode: "disabled" }).pipe(Layer.provide(AddressBook.layer)))
-    )
-  )
-}
+else await Effect.runPromise(Effect.provide(Effect.scoped(layer), endpointOn("number0")))

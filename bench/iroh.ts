@@ -2,52 +2,26 @@
  * The Endpoint Layer on `@number0/iroh` against the bare binding that carries it, two processes on the loopback interface, the two
  * taking turns: bytes of one stream, and the time to connect.
  */
-import { spawn } from "node:child_process"
-import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
-import * as AddressBook from "@effect-live/endpoint/AddressBook"
 import { Endpoint } from "@effect-live/endpoint/Endpoint"
-import * as EndpointAddr from "@effect-live/endpoint/EndpointAddr"
-import * as EndpointId from "@effect-live/endpoint/EndpointId"
 import { Blocked, StreamError } from "@effect-live/endpoint/Stream"
-import * as TransportAddr from "@effect-live/endpoint/TransportAddr"
-import * as Iroh from "@effect-live/endpoint-iroh/Iroh"
 import * as binding from "@number0/iroh"
-import { Effect, Layer, Result } from "effect"
+import { Effect } from "effect"
 import { fromNumbers, toNumbers } from "../packages/endpoint-iroh/src/internal/number0/bytes.ts"
+import { median, program, start } from "./Child.ts"
+import { addrOf, alpn, endpointOn, type Target } from "./Loopback.ts"
 import type { Row } from "./Row.ts"
 
-const alpn = "effect-live/bench"
 const rounds = 11
 const streamBytes = 16_000_000
 const chunkBytes = 16_384
 const connects = 40
 
-interface Target {
-  readonly id: string
-  readonly addr: string
-}
-
-const startChild = async (kind: "layer" | "bare") => {
-  const file = fileURLToPath(new URL("iroh-child.ts", import.meta.url))
-  const child = spawn(process.execPath, ["--conditions=@effect-live/source", file, kind], {
-    stdio: ["ignore", "pipe", "inherit"]
-  })
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  const first = await lines.next()
-  if (first.done === true) throw new Error(`the ${kind} receiver did not start`)
-  const target: Target = JSON.parse(first.value)
-  return { child, target }
-}
-
 const chunk = new Uint8Array(chunkBytes).map((_, index) => index)
-const median = (values: ReadonlyArray<number>): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0
 
 const layerMain = (target: Target) =>
   Effect.gen(function* () {
     const endpoint = yield* Endpoint
-    const id = Result.getOrThrow(EndpointId.parse(target.id))
-    const addr = EndpointAddr.make(id, [Result.getOrThrow(TransportAddr.parseIp(target.addr))])
+    const addr = addrOf(target)
     const connection = yield* endpoint.connect(addr, [alpn])
     const send = Effect.gen(function* () {
       const started = performance.now()
@@ -68,10 +42,7 @@ const layerMain = (target: Target) =>
       yield* Effect.scoped(endpoint.connect(addr, [alpn]))
       return performance.now() - started
     })
-    return {
-      sendOnce: send,
-      connectOnce: connect
-    }
+    return { sendOnce: send, connectOnce: connect }
   })
 
 const bareMain = async (target: Target) => {
@@ -150,12 +121,12 @@ const conversions = (): ReadonlyArray<Row> => {
 }
 
 export const run = async (): Promise<ReadonlyArray<Row>> => {
-  const [ours, theirs] = [await startChild("layer"), await startChild("bare")]
+  const [ours, theirs] = [start(program("iroh-child.ts", "layer")), start(program("iroh-child.ts", "bare"))]
   try {
-    const bare = await bareMain(theirs.target)
-    const bindAddrs = [Result.getOrThrow(TransportAddr.parseIp("127.0.0.1:0"))]
+    const target = await ours.line<Target>()
+    const bare = await bareMain(await theirs.line<Target>())
     const measured = Effect.gen(function* () {
-      const layer = yield* layerMain(ours.target)
+      const layer = yield* layerMain(target)
       const rates: Array<readonly [number, number]> = []
       for (let round = 0; round <= rounds; round++) {
         const pair = [yield* layer.sendOnce, yield* Effect.promise(bare.sendOnce)] as const
@@ -167,11 +138,7 @@ export const run = async (): Promise<ReadonlyArray<Row>> => {
       }
       return { rates, times: times.slice(connects / 4) }
     })
-    const { rates, times } = await Effect.runPromise(
-      Effect.scoped(measured).pipe(
-        Effect.provide(Iroh.layerNumber0({ bindAddrs, relayMode: "disabled" }).pipe(Layer.provide(AddressBook.layer)))
-      )
-    )
+    const { rates, times } = await Effect.runPromise(Effect.provide(Effect.scoped(measured), endpointOn("number0")))
     await bare.endpoint.close()
     const [rate, bareRate] = [median(rates.map(([ours]) => ours)), median(rates.map(([, bare]) => bare))]
     const [time, bareTime] = [median(times.map(([ours]) => ours)), median(times.map(([, bare]) => bare))]
@@ -189,8 +156,8 @@ export const run = async (): Promise<ReadonlyArray<Row>> => {
       ...conversions()
     ]
   } finally {
-    ours.child.kill()
-    theirs.child.kill()
+    ours.stop()
+    theirs.stop()
   }
 }
 

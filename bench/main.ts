@@ -6,9 +6,8 @@ import { readdirSync } from "node:fs"
 import { cpus, totalmem } from "node:os"
 import type { Row } from "./Row.ts"
 
-const helpers = new Set(["main.ts", "Row.ts", "Child.ts", "Heap.ts"])
 const names = readdirSync(new URL(".", import.meta.url))
-  .filter((name) => name.endsWith(".ts") && !helpers.has(name) && !name.endsWith("-child.ts"))
+  .filter((name) => /^[a-z].*\.ts$/.test(name) && name !== "main.ts" && !name.endsWith("-child.ts"))
   .map((name) => name.slice(0, -3))
 const args = process.argv.slice(2)
 const json = args.includes("--json")

@@ -8,6 +8,7 @@ import { Effect } from "effect"
 import { pair } from "../interop/moq-net/pair.ts"
 import * as WebTransport from "../interop/moq-net/WebTransport.ts"
 import { cpuMs, frame, framesPerGroup, type Link, remote, round } from "./moq.ts"
+import { median } from "./Child.ts"
 import type { Row } from "./Row.ts"
 
 /** Ours over such a pair. */
@@ -72,9 +73,6 @@ const theirs = async (viewers: number, groups: number): Promise<number> => {
   // theirs may lose groups whose streams it has not read when the track ends
   return (frames / spentMs) * 1_000
 }
-
-const median = (values: ReadonlyArray<number>): number =>
-  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN
 
 const compare = async (what: string, viewers: number, groups: number): Promise<ReadonlyArray<Row>> => {
   const ours: Array<number> = []

@@ -1,18 +1,22 @@
 /** The command line tool against iroh-live's moq-lite. */
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { assertOneShift, assertRun, unitsOf } from "../apps/cli/test/units.ts"
+import { assertOneShift, assertRuns, assertWhole, unitsOf } from "../apps/cli/test/units.ts"
+import { folder } from "./support/folder.ts"
 import { irl, publish, sample, ticketFor } from "./support/irl.ts"
 import { peer } from "./support/peer.ts"
 import type { Event, Process } from "./support/process.ts"
 
-const folder = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "interop-"))),
-  (path) => Effect.sync(() => rmSync(path, { recursive: true }))
-)
+/** What is published here goes through the Rust peer into a file. */
+const throughRust = Effect.fnUntraced(function* (...how: ReadonlyArray<string>) {
+  const publisher = yield* publish(...how)
+  const rust = yield* peer("--dial", publisher.at, "forward")
+  yield* rust.sees({ event: "announce", path: "hello", active: true })
+  const copy = join(yield* folder, "copy.mp4")
+  const recorder = yield* irl("record", ticketFor(rust.at), "-o", copy, "--json")
+  return { publisher, rust, copy, recorder }
+})
 
 /** Hash of every frame by where it belongs. */
 const frames = ({ events }: Process): ReadonlyMap<string, unknown> => {
@@ -39,22 +43,12 @@ describe("irl and the Rust peer", { concurrent: true }, () => {
 
   it.live("irl publish, through the Rust peer, to irl record: the file has every access unit", () =>
     Effect.gen(function* () {
-      const publisher = yield* publish("--wait")
-      const rust = yield* peer("--dial", publisher.at, "forward")
-      yield* rust.sees({ event: "announce", path: "hello", active: true })
-      const copy = join(yield* folder, "copy.mp4")
-      const recorder = yield* irl("record", ticketFor(rust.at), "-o", copy, "--json")
+      const { copy, publisher, recorder } = yield* throughRust("--wait")
       assert.strictEqual(yield* recorder.ended, 0)
       assert.strictEqual(yield* publisher.ended, 0)
       const [source, units] = yield* Effect.promise(() => Promise.all([unitsOf(sample), unitsOf(copy)]))
-      const starts = {
-        video: assertRun("video", units.video, source.video),
-        audio: assertRun("audio", units.audio, source.audio)
-      }
-      assert.deepStrictEqual(starts, { video: 0, audio: 0 })
-      assert.lengthOf(units.video, source.video.length)
-      assert.lengthOf(units.audio, source.audio.length)
-      assertOneShift(units, source, starts)
+      assertWhole(units, source)
+      assertOneShift(units, source)
     })
   )
 
@@ -84,18 +78,13 @@ describe("irl and the Rust peer", { concurrent: true }, () => {
 
   it.live("the Rust peer ends while irl record is running: the file is finished and holds what came", () =>
     Effect.gen(function* () {
-      const publisher = yield* publish("--loop")
-      const rust = yield* peer("--dial", publisher.at, "forward")
-      yield* rust.sees({ event: "announce", path: "hello", active: true })
-      const copy = join(yield* folder, "copy.mp4")
-      const recorder = yield* irl("record", ticketFor(rust.at), "-o", copy, "--json")
+      const { copy, recorder, rust } = yield* throughRust("--loop")
       yield* recorder.sees({ event: "progress" }, 3)
       yield* rust.stop
       yield* recorder.ended
       const [source, units] = yield* Effect.promise(() => Promise.all([unitsOf(sample), unitsOf(copy)]))
       assert.isAbove(units.video.length, 30)
-      assertRun("video", units.video, source.video)
-      assertRun("audio", units.audio, source.audio)
+      assertRuns(units, source)
     })
   )
 })

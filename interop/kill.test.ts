@@ -3,15 +3,14 @@ import { randomBytes } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { assertContent } from "./support/content.ts"
-import { announced, broadcastOf, ours, readAll, soonIdle } from "./support/ours.ts"
+import { announced, ours, publish, readAll, soonIdle } from "./support/ours.ts"
 import { peer } from "./support/peer.ts"
 
 describe("kill -9", { concurrent: true }, () => {
   it.live("of a Rust subscriber: after the idle timeout nobody uses the track", () =>
     Effect.gen(function* () {
       const { at, moq } = yield* ours(soonIdle)
-      const { broadcast, track } = broadcastOf()
-      yield* moq.publish("hello", broadcast)
+      const { track } = yield* publish(moq)
       const rust = yield* peer("--dial", at, "subscribe")
       yield* track.used
       rust.kill("SIGKILL")

@@ -5,7 +5,7 @@ import type { BroadcastConsumer } from "@effect-live/moq/Broadcast"
 import type * as Track from "@effect-live/moq/Track"
 import { Effect, type Scope } from "effect"
 import { assertContent, content } from "./support/content.ts"
-import { announced, broadcastOf, ours, readAll, type Received, write } from "./support/ours.ts"
+import { announced, ours, publish, readAll, type Received, write } from "./support/ours.ts"
 import { peer } from "./support/peer.ts"
 import { moqRelay } from "./support/relays.ts"
 
@@ -44,8 +44,7 @@ for (const version of ["moq-lite-03", "moq-lite-04", "moq-lite-05"]) {
         for (const seed of [0, 1]) {
           yield* Effect.scoped(
             Effect.gen(function* () {
-              const { broadcast, track } = broadcastOf({ priority: 3 })
-              yield* publisher.moq.publish("room/hello", broadcast)
+              const { track } = yield* publish(publisher.moq, "room/hello", { priority: 3 })
               yield* announced(down, "room/hello")
               const consumer = down.consume("room/hello")
               const data = yield* consumer.subscribe("data")
@@ -68,8 +67,7 @@ for (const version of ["moq-lite-03", "moq-lite-04", "moq-lite-05"]) {
         const [publisher, subscriber] = [yield* ours(), yield* ours()]
         yield* publisher.moq.connect(relay.addr)
         const down = yield* subscriber.moq.connect(relay.addr)
-        const { broadcast, track } = broadcastOf()
-        yield* publisher.moq.publish("hello", broadcast)
+        const { track } = yield* publish(publisher.moq)
         yield* announced(down, "hello")
         for (const [path, name] of [
           ["hello", "nothing"],
@@ -104,8 +102,7 @@ for (const version of ["moq-lite-03", "moq-lite-04", "moq-lite-05"]) {
         const { moq } = yield* ours()
         const session = yield* moq.connect(relay.addr)
         assert.strictEqual(session.version, version)
-        const { broadcast, track } = broadcastOf()
-        yield* moq.publish("hello", broadcast)
+        const { track } = yield* publish(moq)
         yield* track.used
         // the peer states no latency that it would wait, so the relay skips what is late: see the README
         yield* write(track, { groups: 30, intervalMs: 50 })
@@ -124,8 +121,7 @@ describe("what only moq-lite-05 can, through moq-relay", { concurrent: true }, (
       const [publisher, subscriber] = [yield* ours(), yield* ours()]
       yield* publisher.moq.connect(relay.addr)
       const down = yield* subscriber.moq.connect(relay.addr)
-      const made = broadcastOf(track)
-      yield* publisher.moq.publish("hello", made.broadcast)
+      const made = yield* publish(publisher.moq, "hello", track)
       yield* announced(down, "hello")
       return { ...made, consumer: down.consume("hello") }
     })

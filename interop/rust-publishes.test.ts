@@ -3,7 +3,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Stream } from "effect"
 import { assertContent } from "./support/content.ts"
 import { announced, ours, readAll } from "./support/ours.ts"
-import { rustPeer } from "./support/peer.ts"
+import { type Peer, rustPeer } from "./support/peer.ts"
+
+/** A session of a node of ours. */
+const sessionWith = (rust: Peer) => Effect.flatMap(ours(), ({ moq }) => moq.connect(rust.addr))
 
 for (const version of ["moq-lite-03", "moq-lite-04"]) {
   const peer = rustPeer("--alpn", version)
@@ -22,8 +25,7 @@ for (const version of ["moq-lite-03", "moq-lite-04"]) {
           "--interval-ms",
           "4"
         )
-        const { moq } = yield* ours()
-        const session = yield* moq.connect(rust.addr)
+        const session = yield* sessionWith(rust)
         yield* announced(session, "hello")
         const { lagged, received } = yield* readAll(yield* session.consume("hello").subscribe("data"))
         assert.strictEqual(lagged, 0)
@@ -53,8 +55,7 @@ for (const version of ["moq-lite-03", "moq-lite-04"]) {
       Effect.gen(function* () {
         const rust = yield* peer("publish", "--interval-ms", "30", "--frames", "3")
         yield* Effect.sleep(500)
-        const { moq } = yield* ours()
-        const session = yield* moq.connect(rust.addr)
+        const session = yield* sessionWith(rust)
         const { received } = yield* readAll(yield* session.consume("hello").subscribe("data"), { groups: 5 })
         const first = received[0]?.sequence ?? 0
         assert.isAbove(first, 10)
@@ -70,8 +71,7 @@ for (const version of ["moq-lite-03", "moq-lite-04"]) {
     it.live("unpublish and republish: the broadcast ends, begins anew, and its content is new", () =>
       Effect.gen(function* () {
         const rust = yield* peer("publish", "--wait", "--groups", "3")
-        const { moq } = yield* ours()
-        const session = yield* moq.connect(rust.addr)
+        const session = yield* sessionWith(rust)
         for (const seed of [0, 1, 2]) {
           yield* announced(session, "hello")
           const consumer = session.consume("hello")
@@ -89,8 +89,7 @@ for (const version of ["moq-lite-03", "moq-lite-04"]) {
     it.live("a group that is reset is never taken for a complete one, and the track goes on", () =>
       Effect.gen(function* () {
         const rust = yield* peer("publish", "--wait", "--groups", "12", "--frames", "4", "--reset-every", "3")
-        const { moq } = yield* ours()
-        const session = yield* moq.connect(rust.addr)
+        const session = yield* sessionWith(rust)
         const { received } = yield* readAll(yield* session.consume("hello").subscribe("data"))
         const of = (complete: boolean) =>
           received.filter(({ end }) => (end === "complete") === complete).map(({ sequence }) => sequence)
@@ -105,8 +104,7 @@ for (const version of ["moq-lite-03", "moq-lite-04"]) {
     it.live("unknown tracks and broadcasts are NotFound, and the session goes on", () =>
       Effect.gen(function* () {
         const rust = yield* peer("publish", "--wait", "--groups", "2")
-        const { moq } = yield* ours()
-        const session = yield* moq.connect(rust.addr)
+        const session = yield* sessionWith(rust)
         for (const [path, track] of [
           ["hello", "nothing"],
           ["nobody", "data"]
@@ -122,8 +120,7 @@ for (const version of ["moq-lite-03", "moq-lite-04"]) {
     it.live("goodbye: the session ends with the peer's code 0, subscriptions with it", () =>
       Effect.gen(function* () {
         const rust = yield* peer("publish")
-        const { moq } = yield* ours()
-        const session = yield* moq.connect(rust.addr)
+        const session = yield* sessionWith(rust)
         const track = yield* session.consume("hello").subscribe("data")
         yield* track.next
         const reading = yield* Effect.forkChild(Effect.exit(readAll(track)))

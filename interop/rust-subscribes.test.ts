@@ -3,7 +3,7 @@ import * as Broadcast from "@effect-live/moq/Broadcast"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { content, sha256 } from "./support/content.ts"
-import { broadcastOf, ours, write } from "./support/ours.ts"
+import { ours, publish, write } from "./support/ours.ts"
 import { type Peer, rustPeer } from "./support/peer.ts"
 
 /** Every frame that the peer told has the length and hash of what was written; how many of each group. */
@@ -34,8 +34,7 @@ for (const version of ["moq-lite-03", "moq-lite-04"]) {
       it.live(`announce, many groups, end; ${dials} dials`, () =>
         Effect.gen(function* () {
           const { at, moq } = yield* ours()
-          const { broadcast, track } = broadcastOf()
-          yield* moq.publish("hello", broadcast)
+          const { track } = yield* publish(moq)
           const rust = yield* peer(...(dials === "Rust" ? ["--dial", at] : []), "subscribe")
           if (dials === "TypeScript") yield* moq.connect(rust.addr)
           yield* rust.sees({ event: "announce", path: "hello", active: true })
@@ -56,8 +55,7 @@ for (const version of ["moq-lite-03", "moq-lite-04"]) {
     it.live("a late subscriber begins with the newest group, whole, and misses nothing from there", () =>
       Effect.gen(function* () {
         const { at, moq } = yield* ours()
-        const { broadcast, track } = broadcastOf()
-        yield* moq.publish("hello", broadcast)
+        const { track } = yield* publish(moq)
         for (let sequence = 0; sequence < 20; sequence++) {
           const group = track.appendGroup()
           for (let frame = 0; frame < 3; frame++) group.write(content(0, sequence, frame, 1000 + frame))
@@ -88,8 +86,7 @@ for (const version of ["moq-lite-03", "moq-lite-04"]) {
         for (const seed of [0, 1, 2]) {
           yield* Effect.scoped(
             Effect.gen(function* () {
-              const { broadcast, track } = broadcastOf()
-              yield* moq.publish("hello", broadcast)
+              const { track } = yield* publish(moq)
               yield* rust.sees({ event: "announce", path: "hello", active: true }, seed + 1)
               yield* write(track, { groups: 3, frames: 2, bytes: 1000 + 100 * seed, seed })
               yield* rust.sees({ event: "end" }, seed + 1)
@@ -111,8 +108,7 @@ for (const version of ["moq-lite-03", "moq-lite-04"]) {
           yield* moq.publish("hello", Broadcast.make())
           if (i % 7 === 0) yield* Effect.sleep(1)
         }
-        const { broadcast, track } = broadcastOf()
-        yield* moq.publish("hello", broadcast)
+        const { track } = yield* publish(moq)
         yield* track.used
         yield* write(track, { groups: 2, bytes: 777 })
         yield* rust.sees({ event: "frame", bytes: 778, group: 1 })
@@ -129,8 +125,7 @@ for (const version of ["moq-lite-03", "moq-lite-04"]) {
         for (let time = 1; time <= 40; time++) {
           yield* Effect.scoped(
             Effect.gen(function* () {
-              const { broadcast, track } = broadcastOf()
-              yield* moq.publish("hello", broadcast)
+              const { track } = yield* publish(moq)
               yield* track.used
               yield* write(track, { groups: 2, frames: 1, intervalMs: 5 })
               yield* rust.sees({ event: "frame", group: 1 }, time)
@@ -147,8 +142,7 @@ for (const version of ["moq-lite-03", "moq-lite-04"]) {
     it.live("a group that is given up is reset with its code, and the track goes on", () =>
       Effect.gen(function* () {
         const { at, moq } = yield* ours()
-        const { broadcast, track } = broadcastOf()
-        yield* moq.publish("hello", broadcast)
+        const { track } = yield* publish(moq)
         const rust = yield* peer("--dial", at, "subscribe")
         yield* track.used
         const begun = (group: number) => rust.sees({ event: "frame", group })
@@ -168,8 +162,7 @@ for (const version of ["moq-lite-03", "moq-lite-04"]) {
     it.live("a subscriber that leaves ends the use of the track; when it joins again it is served again", () =>
       Effect.gen(function* () {
         const { at, moq } = yield* ours()
-        const { broadcast, track } = broadcastOf()
-        yield* moq.publish("hello", broadcast)
+        const { track } = yield* publish(moq)
         const rust = yield* peer("--dial", at, "subscribe")
         for (let time = 1; time <= 3; time++) {
           yield* track.used
@@ -186,8 +179,7 @@ for (const version of ["moq-lite-03", "moq-lite-04"]) {
     it.live("an unknown track is refused with 13 (not found), and the session goes on", () =>
       Effect.gen(function* () {
         const { at, moq } = yield* ours()
-        const { broadcast, track } = broadcastOf()
-        yield* moq.publish("hello", broadcast)
+        const { track } = yield* publish(moq)
         const rust = yield* peer("--dial", at, "subscribe", "--track", "nothing", "--track", "data")
         const refused = yield* rust.sees({ event: "failed", track: "nothing" })
         assert.strictEqual(refused["code"], 13, String(refused["error"]))
@@ -203,8 +195,7 @@ for (const version of ["moq-lite-03", "moq-lite-04"]) {
         yield* moq.publish("other", Broadcast.make())
         const rust = yield* peer("--dial", at, "subscribe", "--path", "room/late")
         yield* rust.sees({ event: "announce", path: "other", active: true })
-        const { broadcast, track } = broadcastOf()
-        yield* moq.publish("room/late", broadcast)
+        const { track } = yield* publish(moq, "room/late")
         yield* track.used
         yield* write(track, { groups: 2 })
         yield* rust.sees({ event: "group", group: 1 })

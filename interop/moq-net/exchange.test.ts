@@ -43,7 +43,18 @@ const digests = (plan: Plan): ReadonlyArray<string> =>
 
 const turn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
 
-/** Group 0 of ours is there; the others follow when they are wanted. */
+/** Group 0 is there at once; the others are written, and the track is ended, when they are wanted. */
+const filmed = ({ groups }: Plan, write: (group: number) => void, end: () => void): Effect.Effect<void> => {
+  write(0)
+  return Effect.gen(function* () {
+    for (let n = 1; n < groups; n++) {
+      write(n)
+      yield* turn
+    }
+    end()
+  })
+}
+
 const ourCamera = (it: Scene, plan: Plan) => {
   const { track } = cameraOfOurs(it, "ours")
   const write = (n: number) => {
@@ -51,15 +62,7 @@ const ourCamera = (it: Scene, plan: Plan) => {
     for (const frame of framesOf(plan, n)) group.write(frame, n)
     group.finish()
   }
-  write(0)
-  const rest = Effect.gen(function* () {
-    for (let n = 1; n < plan.groups; n++) {
-      write(n)
-      yield* turn
-    }
-    track.finish()
-  })
-  return { track, rest }
+  return filmed(plan, write, () => track.finish())
 }
 
 const theirCamera = (it: Scene, plan: Plan) => {
@@ -69,15 +72,7 @@ const theirCamera = (it: Scene, plan: Plan) => {
     for (const payload of framesOf(plan, n)) group.writeFrame({ payload, timestamp: Net.Time.Timestamp.fromMillis(n) })
     group.close()
   }
-  write(0)
-  const rest = Effect.gen(function* () {
-    for (let n = 1; n < plan.groups; n++) {
-      write(n)
-      yield* turn
-    }
-    track.close()
-  })
-  return { track, rest }
+  return filmed(plan, write, () => track.close())
 }
 
 /** What our subscriber gets, by sequence; `begun` is told of the first group: from then on the subscription is served. */
@@ -105,14 +100,14 @@ const readTheirs = (group: Net.Group.Consumer) =>
 
 const exchange = (it: Scene, plan: Plan) =>
   Effect.gen(function* () {
-    const [ours, theirs] = [ourCamera(it, plan), theirCamera(it, plan)]
+    const cameras = [ourCamera(it, plan), theirCamera(it, plan)]
     const atOurs = yield* it.session.consume("theirs").subscribe("video")
     const atTheirs = it.theirs.consume(Net.Path.from("ours")).subscribe("video")
     const first = yield* nextTheirs(atTheirs)
     const begun = yield* Deferred.make<void>()
     const receiving = yield* Effect.forkScoped(receive(atOurs, begun))
     yield* Deferred.await(begun)
-    const sending = yield* Effect.forkScoped(Effect.all([ours.rest, theirs.rest], { concurrency: 2 }))
+    const sending = yield* Effect.forkScoped(Effect.all(cameras, { concurrency: 2 }))
     const received: Array<string> = []
     received[first.sequence] = yield* readTheirs(first)
     for (let n = 1; n < plan.groups; n++) {
@@ -205,7 +200,7 @@ describe("our publisher to @moq/net's subscriber, little room:", () => {
       Effect.gen(function* () {
         const it = yield* scene(Version.lite05, { streams: 4 })
         const plan = { groups: 30, frames: 2, bytes: 100 }
-        const { rest } = ourCamera(it, plan)
+        const rest = ourCamera(it, plan)
         const video = it.theirs.consume(Net.Path.from("ours")).subscribe("video")
         const received: Array<string> = []
         const first = yield* nextTheirs(video)

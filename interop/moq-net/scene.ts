@@ -78,6 +78,14 @@ export const writeTheirs = (track: Net.Track.Producer, ...texts: ReadonlyArray<s
   group.close()
 }
 
+/** Frames in ticks of 90 kHz: one that is large, one that is empty, a time that goes back, and one beyond 32 bits. */
+export const oddFrames = [
+  { timestamp: 90_000, text: "key" },
+  { timestamp: 93_600, text: "delta".repeat(20_000) },
+  { timestamp: 91_800, text: "" },
+  { timestamp: 2 ** 40, text: "b" }
+] as const satisfies ReadonlyArray<Frame>
+
 // ---- what arrives ---------------------------------------------------------------------------------------------------
 
 export interface Frame {

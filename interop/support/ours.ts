@@ -9,7 +9,7 @@ import * as Broadcast from "@effect-live/moq/Broadcast"
 import { type GroupConsumer, GroupError } from "@effect-live/moq/Group"
 import * as Moq from "@effect-live/moq/Moq"
 import type { Announcement } from "@effect-live/moq/Origin"
-import type * as Track from "@effect-live/moq/Track"
+import * as Track from "@effect-live/moq/Track"
 import { Context, Effect, Fiber, Layer, Result, type Scope, Stream } from "effect"
 import * as Address from "./address.ts"
 import { content } from "./content.ts"
@@ -89,13 +89,14 @@ export const write = Effect.fnUntraced(function* <E = never>(
   track.finish()
 })
 
-/** A broadcast with one track, named `data`. */
-export const broadcastOf = (options?: Track.Options) => {
+/** Publishes a broadcast with one track, named `data`, until the Scope closes. */
+export const publish = Effect.fnUntraced(function* (moq: Ours["moq"], path = "hello", options?: Track.Options) {
   const broadcast = Broadcast.make()
-  const track = broadcast.createTrack("data", options)
-  if (typeof track === "string") throw new Error(track)
+  const track = Track.make("data", options)
+  broadcast.insertTrack(track)
+  yield* moq.publish(path, broadcast)
   return { broadcast, track }
-}
+})
 
 /** A group as it arrived. */
 export interface Received {

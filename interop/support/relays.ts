@@ -1,13 +1,13 @@
 /** The foreign servers: moq-relay, a hop between publishers and subscribers, and iroh-relay, which carries whole connections. */
 import { createSocket } from "node:dgram"
 import { randomBytes } from "node:crypto"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { EndpointAddr } from "@effect-live/endpoint/EndpointAddr"
 import * as RelayUrl from "@effect-live/endpoint/RelayUrl"
 import { Effect, Result, type Scope } from "effect"
 import * as Address from "./address.ts"
+import { folder } from "./folder.ts"
 import { type Process, type ProcessError, start } from "./process.ts"
 import * as Tools from "./tools.ts"
 
@@ -54,11 +54,7 @@ export interface IrohRelay {
 
 /** An iroh-relay on loopback, without TLS. */
 export const irohRelay: Effect.Effect<IrohRelay, ProcessError, Scope.Scope> = Effect.gen(function* () {
-  const folder = yield* Effect.acquireRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "interop-"))),
-    (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
-  )
-  const config = join(folder, "relay.toml")
+  const config = join(yield* folder, "relay.toml")
   writeFileSync(config, 'http_bind_addr = "127.0.0.1:0"\nenable_metrics = false\n')
   const process = yield* server(Tools.irohRelay, ["--dev", "--config-path", config], { RUST_LOG: "info" })
   const [, port = ""] = yield* process.says(/serving on 127\.0\.0\.1:(\d+)/)

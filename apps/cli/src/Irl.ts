@@ -21,7 +21,9 @@ import * as Stdout from "./Stdout.ts"
 import { version } from "./version.ts"
 
 const irl = Command.make("irl").pipe(
-  Command.withDescription("Live media between peers that dial each other by public key"),
+  Command.withDescription(
+    "Live media between peers that dial each other by public key. The environment picks key, addresses and relays: IROH_SECRET, IROH_BIND and IROH_RELAY, which may be `disabled`."
+  ),
   Command.withExamples([
     { command: "irl publish film.mp4 --loop", description: "Publish a file; prints a ticket" },
     { command: "irl record TICKET -o copy.mp4", description: "Record what somebody publishes" },
@@ -71,7 +73,7 @@ export const main = (args: ReadonlyArray<string>): void => {
   const layer = Layer.mergeAll(
     NodeServices.layer,
     Layer.succeed(Logger.LogToStderr, true),
-    Output.layer({ json: args.includes("--json"), stdoutTaken: taken }),
+    Output.layer({ json: args.includes("--json") || args.includes("--json=true"), stdoutTaken: taken }),
     CliOutput.layerPresenter(presenter),
     CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel] })
   )
@@ -90,7 +92,10 @@ export const main = (args: ReadonlyArray<string>): void => {
   )
 }
 
-/** `-o -`: stdout is the recording. */
+/** `record -o -`: stdout is the recording. */
 const stdoutTaken = (args: ReadonlyArray<string>): boolean =>
-  args[0] === "record" &&
-  args.some((arg, index) => arg === "--output=-" || ((arg === "-o" || arg === "--output") && args[index + 1] === "-"))
+  args.includes("record") &&
+  args.some(
+    (arg, index) =>
+      arg === "-o=-" || arg === "--output=-" || ((arg === "-o" || arg === "--output") && args[index + 1] === "-")
+  )

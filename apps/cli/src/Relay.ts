@@ -2,6 +2,7 @@
 import { Endpoint } from "@effect-live/endpoint/Endpoint"
 import * as EndpointAddr from "@effect-live/endpoint/EndpointAddr"
 import { Config, type Duration, Effect, Option, Stream } from "effect"
+import { Output } from "./Output.ts"
 
 /** `IROH_RELAY` says that there is none. */
 export const disabled: Config.Config<boolean> = Config.String("IROH_RELAY").pipe(
@@ -19,4 +20,14 @@ export const wait = Effect.fnUntraced(function* (timeout: Duration.Input) {
     Effect.timeoutOption(timeout),
     Effect.map(Option.flatten)
   )
+})
+
+/** How long what is shared waits for the relay that belongs into it. */
+const sharingTimeout = "3 seconds"
+
+/** Before an address is shared: waits for the relay, and says what it means that none answers. `meaning`: "others join". */
+export const waitToShare = Effect.fnUntraced(function* (meaning: string) {
+  const output = yield* Output
+  if ((yield* disabled) || Option.isSome(yield* wait(sharingTimeout))) return
+  yield* output.hint(`no relay answered within ${sharingTimeout}: ${meaning} from this machine and network only`)
 })

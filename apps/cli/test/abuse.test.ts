@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import type { Report } from "./abuser.ts"
 import { events, folder, irl, type Irl, publish, run, sample, stopAll } from "./irl.ts"
-import { assertRun, unitsOf } from "./units.ts"
+import { assertRuns, unitsOf } from "./units.ts"
 
 const files = folder()
 afterAll(() => {
@@ -109,18 +109,15 @@ describe("publish withstands abuse", { timeout: 240_000 }, () => {
 
     const source = await unitsOf(sample)
     for (const { copy, recorder } of honest) {
-      recorder.kill("SIGINT")
-      const { code, stderr, stdout } = await recorder.ended
+      const { code, stderr, stdout } = await recorder.interrupt()
       assert.strictEqual(code, 0, stderr)
       const done = events(stdout).at(-1)
       assert.strictEqual(done?.["reason"], "interrupted")
       assert.strictEqual(done?.["missing"], 0)
       const units = await unitsOf(copy)
       assert.isAbove(units.video.length, 500)
-      assertRun("video", units.video, source.video)
-      assertRun("audio", units.audio, source.audio)
+      assertRuns(units, source)
     }
-    publisher.kill("SIGINT")
-    assert.strictEqual((await publisher.ended).code, 0)
+    assert.strictEqual((await publisher.interrupt()).code, 0)
   })
 })

@@ -34,8 +34,7 @@ const member = async (args: ReadonlyArray<string>): Promise<Member> => {
 }
 
 const leave = async ({ irl }: Member) => {
-  irl.kill("SIGINT")
-  const { code, stderr, stdout } = await irl.ended
+  const { code, stderr, stdout } = await irl.interrupt()
   assert.strictEqual(code, 0, stderr)
   assert.strictEqual(stderr, "")
   return events(stdout)
@@ -76,11 +75,9 @@ describe("irl gossip", { timeout: 90_000, concurrent: true }, () => {
     await ada.sees("stdout", /^from [0-9a-f]{10}: hello �\[31m there$/m)
     ada.child.stdin?.write("schön, dich zu sehen\r\n")
     await bob.sees("stdout", /^from [0-9a-f]{10}: schön, dich zu sehen$/m)
-    bob.kill("SIGINT")
-    assert.strictEqual((await bob.ended).code, 0)
+    assert.strictEqual((await bob.interrupt()).code, 0)
     await ada.sees("stdout", /^neighbor down {2}[0-9a-f]{10} \(left\)$/m)
-    ada.kill("SIGINT")
-    assert.strictEqual((await ada.ended).code, 0)
+    assert.strictEqual((await ada.interrupt()).code, 0)
   })
 
   it("a pipe: lines wait for the first neighbor, --until-eof ends behind the last one", async () => {
@@ -114,8 +111,7 @@ describe("irl gossip", { timeout: 90_000, concurrent: true }, () => {
     bob.child.stdin?.end("a\u{202e}b\u{2066}c\u{2028}d\u{2029}e\u{feff}f \u{1f469}\u{200d}\u{1f4bb}\tg\n")
     await ada.sees("stdout", /: a�b�c�d�e�f \u{1f469}\u{200d}\u{1f4bb}\tg$/mu)
     assert.strictEqual((await bob.ended).code, 0)
-    ada.kill("SIGINT")
-    assert.strictEqual((await ada.ended).code, 0)
+    assert.strictEqual((await ada.interrupt()).code, 0)
   })
 
   it("goes on listening when stdin ends", async () => {
@@ -150,8 +146,7 @@ describe("irl gossip", { timeout: 90_000, concurrent: true }, () => {
     alone.child.stdin?.write(`hm\n${"z".repeat(5_000)}\n`)
     await alone.sees("stderr", /^not sent: nobody else is here$/m)
     await alone.sees("stderr", /^not sent: the line has 5000 bytes, 4057 are the most$/m)
-    alone.kill("SIGINT")
-    assert.strictEqual((await alone.ended).code, 0)
+    assert.strictEqual((await alone.interrupt()).code, 0)
   })
 
   it("a reader that is too slow loses messages and is told how many, and nothing piles up", async () => {

@@ -1,5 +1,5 @@
 /** Runs `irl` as users do: in a process of its own, over real sockets of the loopback device. */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -24,6 +24,8 @@ export interface Irl {
   readonly sees: (stream: "stdout" | "stderr", pattern: RegExp, from?: number) => Promise<RegExpExecArray>
   readonly ended: Promise<Ended>
   readonly kill: (signal: NodeJS.Signals) => void
+  /** Ctrl-C, and its end. */
+  readonly interrupt: () => Promise<Ended>
 }
 
 const running = new Set<ChildProcess>()
@@ -91,7 +93,11 @@ export const irl = (args: ReadonlyArray<string>, options: Options = {}): Irl => 
     stderr: () => stderr,
     sees,
     ended,
-    kill: (signal) => child.kill(signal)
+    kill: (signal) => child.kill(signal),
+    interrupt: () => {
+      child.kill("SIGINT")
+      return ended
+    }
   }
 }
 
@@ -125,9 +131,3 @@ export const folder = (): { readonly path: (name: string) => string; readonly re
   const root = mkdtempSync(join(tmpdir(), "irl-test-"))
   return { path: (name) => join(root, name), remove: () => rmSync(root, { recursive: true, force: true }) }
 }
-
-export const hasFfmpeg: boolean = spawnSync("ffmpeg", ["-version"]).status === 0
-
-/** What ffmpeg complains about when it decodes the whole file; empty is good. */
-export const decodeComplaints = (file: string): string =>
-  spawnSync("ffmpeg", ["-v", "error", "-xerror", "-i", file, "-f", "null", "-"], { encoding: "utf8" }).stderr

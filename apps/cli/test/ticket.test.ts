@@ -135,10 +135,16 @@ describe("usage", { timeout: 60_000 }, () => {
   })
 
   it("--json: a wrong command line is an error event", async () => {
-    const { code, stdout } = await run(["record", "--json"])
-    assert.strictEqual(code, 2)
-    const [error] = events(stdout)
-    assert.strictEqual(error?.event, "error")
-    assert.strictEqual(error?.["kind"], "Usage")
+    for (const args of [
+      ["record", "--json"],
+      ["--json", "record"],
+      ["record", "--json=true"]
+    ]) {
+      const { code, stdout } = await run(args)
+      assert.strictEqual(code, 2)
+      const [error] = events(stdout)
+      assert.strictEqual(error?.event, "error")
+      assert.strictEqual(error?.["kind"], "Usage")
+    }
   })
 })

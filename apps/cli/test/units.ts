@@ -1,4 +1,5 @@
 /** What a media file holds, to compare a recording with its source. */
+import { spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Import from "@effect-live/media/Import"
@@ -51,14 +52,23 @@ export const assertRun = (
   )
 }
 
-/** All times differ from the source's by one and the same shift, within a millisecond. */
-export const assertOneShift = (
-  recorded: Units,
-  source: Units,
-  starts: { readonly video: number; readonly audio: number }
-): void => {
+/** As `assertRun`, of both kinds. */
+export const assertRuns = (recorded: Units, source: Units) => ({
+  video: assertRun("video", recorded.video, source.video),
+  audio: assertRun("audio", recorded.audio, source.audio)
+})
+
+/** The recording holds every unit of the source, in the same order. */
+export const assertWhole = (recorded: Units, source: Units): void => {
+  assert.deepStrictEqual(assertRuns(recorded, source), { video: 0, audio: 0 })
+  assert.lengthOf(recorded.video, source.video.length)
+  assert.lengthOf(recorded.audio, source.audio.length)
+}
+
+/** All times of a whole recording differ from the source's by one and the same shift, within a millisecond. */
+export const assertOneShift = (recorded: Units, source: Units): void => {
   const shifts = (["video", "audio"] as const).flatMap((kind) =>
-    recorded[kind].map((unit, index) => unit.ptsUs - (source[kind][starts[kind] + index]?.ptsUs ?? Number.NaN))
+    recorded[kind].map((unit, index) => unit.ptsUs - (source[kind][index]?.ptsUs ?? Number.NaN))
   )
   const spread = Math.max(...shifts) - Math.min(...shifts)
   assert.isAtMost(spread, 1000, "microseconds between the largest and the smallest shift")
@@ -73,4 +83,13 @@ export const assertOneTimeline = (units: ReadonlyArray<Unit>, maxGapUs: number):
     assert.isAbove(time, before, `presentation time of unit ${index}`)
     assert.isAtMost(time - before, maxGapUs, `microseconds before unit ${index}`)
   })
+}
+
+/** ffmpeg, where it is installed, decodes the whole file without a word. */
+export const assertDecodes = (path: string): void => {
+  const { error, stderr } = spawnSync("ffmpeg", ["-v", "error", "-xerror", "-i", path, "-f", "null", "-"], {
+    encoding: "utf8"
+  })
+  if (error === undefined) assert.strictEqual(stderr, "")
+  else console.log(`ffmpeg is not installed: ${path} was compared, but not decoded`)
 }

@@ -6,6 +6,7 @@ mod node;
 mod publish;
 mod report;
 mod subscribe;
+mod tracks;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

@@ -1,26 +1,24 @@
 //! A broadcast whose every frame is known beforehand.
 
-use std::{str::FromStr, time::Duration};
+use std::time::Duration;
 
 use anyhow::Result;
 use bytes::Bytes;
 use clap::Args;
-use moq_lite::{Broadcast, BroadcastProducer, Error, OriginProducer, Track, TrackProducer};
+use moq_lite::{Broadcast, BroadcastProducer, Error, OriginProducer, TrackProducer};
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::{
     content::content,
     report::{Commands, report},
+    tracks::{TrackSpec, Tracks},
 };
 
 #[derive(Args)]
 pub struct Options {
-    #[arg(long, default_value = "hello")]
-    path: String,
-    /// `NAME` or `NAME:PRIORITY`.
-    #[arg(long, default_value = "data")]
-    track: Vec<TrackSpec>,
+    #[command(flatten)]
+    tracks: Tracks,
     #[command(flatten)]
     plan: Plan,
 }
@@ -47,22 +45,6 @@ struct Plan {
     /// Frames of zeros, made once, so that making them takes no time.
     #[arg(long)]
     zeros: bool,
-}
-
-/// A track's name and priority.
-#[derive(Clone)]
-pub struct TrackSpec(pub Track);
-
-impl FromStr for TrackSpec {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (name, priority) = text.rsplit_once(':').unwrap_or((text, "0"));
-        Ok(Self(Track {
-            name: name.into(),
-            priority: priority.parse()?,
-        }))
-    }
 }
 
 pub async fn run(options: Options, origin: OriginProducer, mut commands: Commands) -> Result<()> {
@@ -92,7 +74,7 @@ impl Live {
     fn start(options: &Options, origin: &OriginProducer, seed: u32) -> Result<Self> {
         let mut broadcast = Broadcast::produce();
         let mut writers = JoinSet::new();
-        for TrackSpec(track) in &options.track {
+        for TrackSpec(track) in &options.tracks.track {
             let producer = broadcast.create_track(track.clone())?;
             let (name, plan) = (track.name.clone(), options.plan.clone());
             writers.spawn(async move {
@@ -102,7 +84,7 @@ impl Live {
                 }
             });
         }
-        origin.publish_broadcast(options.path.as_str(), broadcast.consume());
+        origin.publish_broadcast(options.tracks.path.as_str(), broadcast.consume());
         Ok(Self {
             _broadcast: broadcast,
             _writers: writers,

@@ -10,17 +10,14 @@ use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
 use crate::{
-    publish::TrackSpec,
     report::{Commands, report},
+    tracks::{TrackSpec, Tracks},
 };
 
 #[derive(Args)]
 pub struct Options {
-    #[arg(long, default_value = "hello")]
-    path: String,
-    /// `NAME` or `NAME:PRIORITY`.
-    #[arg(long, default_value = "data")]
-    track: Vec<TrackSpec>,
+    #[command(flatten)]
+    tracks: Tracks,
     /// Tell nothing but how much came and what that took, at the end of each track.
     #[arg(long)]
     count: bool,
@@ -33,7 +30,7 @@ pub async fn run(options: Options, mut origin: OriginConsumer, mut commands: Com
         tokio::select! {
             Some((path, broadcast)) = origin.announced() => {
                 tell_announcement(path.as_str(), broadcast.is_some());
-                if path.as_str() == options.path {
+                if path.as_str() == options.tracks.path {
                     live = broadcast;
                     read_tracks(&options, live.as_ref(), &mut readers);
                 }
@@ -67,7 +64,7 @@ fn tell_announcement(path: &str, active: bool) {
 
 fn read_tracks(options: &Options, broadcast: Option<&BroadcastConsumer>, readers: &mut JoinSet<()>) {
     let Some(broadcast) = broadcast else { return };
-    for TrackSpec(track) in &options.track {
+    for TrackSpec(track) in &options.tracks.track {
         let subscribed = broadcast.subscribe_track(track);
         let name = track.name.clone();
         let count = options.count;

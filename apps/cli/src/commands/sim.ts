@@ -19,7 +19,7 @@ const parseSeeds = (text: string): ReadonlyArray<number> | undefined => {
 const seedsFlag = Flag.String("seeds").pipe(
   Flag.withMetavar("A,B"),
   Flag.withDefault("0,1"),
-  Flag.withDescription("Whole numbers and ranges such as 0-19: every seed is one run, and always the same one"),
+  Flag.withDescription("Whole numbers and ranges such as 0-19: every seed is one run, and always the same one (0,1)"),
   Flag.mapEffect((value) => {
     const seeds = parseSeeds(value)
     if (seeds !== undefined) return Effect.succeed(seeds)
@@ -34,7 +34,9 @@ const gossip = Command.make(
     scenario: Flag.String("scenario").pipe(
       Flag.withMetavar("S"),
       Flag.withDefault("quick"),
-      Flag.withDescription("A name such as GossipMulti-n100-r30, or one of the groups quick, reference, withstand, all")
+      Flag.withDescription(
+        "A name such as GossipMulti-n100-r30, or one of the groups quick, reference, withstand, all (quick)"
+      )
     ),
     seeds: seedsFlag
   },

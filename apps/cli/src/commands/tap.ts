@@ -8,7 +8,7 @@ export const tap = Command.make(
     ticket: ticketArgument,
     track: Flag.String("track").pipe(
       Flag.optional,
-      Flag.withDescription("Name of the track (the first video track of the catalog)")
+      Flag.withDescription("Name of the track (the best video track of the catalog, or else audio track)")
     ),
     duration: durationFlag("duration").pipe(Flag.optional, Flag.withDescription("Stop after this time"))
   },
@@ -22,7 +22,7 @@ export const tap = Command.make(
     "Every frame of a track as it arrives: group, index in the group, bytes, SHA-256. For debugging and tests."
   ),
   Command.withExamples([
-    { command: "irl tap TICKET", description: "The first video track" },
+    { command: "irl tap TICKET", description: "The best video track" },
     { command: "irl tap TICKET --track catalog.json", description: "Changes of the catalog" }
   ])
 )

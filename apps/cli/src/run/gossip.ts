@@ -21,8 +21,6 @@ interface Input {
   readonly untilEof: boolean
 }
 
-/** How long `ready` waits for the relay that others may need. */
-const relayTimeout = "3 seconds"
 /** How long whoever leaves at the end of stdin waits for somebody to say it to. */
 const joinTimeout = "20 seconds"
 
@@ -51,9 +49,7 @@ const chat = Effect.fnUntraced(function* (
   const output = yield* Output
   const endpoint = yield* Endpoint
   const gossip = yield* Gossip.Gossip
-  if (!(yield* Relay.disabled) && Option.isNone(yield* Relay.wait(relayTimeout))) {
-    yield* output.hint(`no relay answered within ${relayTimeout}: others join from this machine and network only`)
-  }
+  yield* Relay.waitToShare("others join")
   const topic = yield* gossip.subscribe(topicId, bootstrap)
   const { id } = endpoint
   const addrs = EndpointAddr.ips(endpoint.addr()).map(TransportAddr.format)

@@ -6,7 +6,7 @@ import * as LocalBroadcast from "@effect-live/media/LocalBroadcast"
 import * as Moq from "@effect-live/moq/Moq"
 import type { Session } from "@effect-live/moq/Session"
 import { Readable } from "node:stream"
-import { Effect, Option, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import { onNode } from "../onNode.ts"
 import { Output } from "../Output.ts"
 import { qr } from "../qr.ts"
@@ -20,8 +20,6 @@ interface Input {
   readonly noQr: boolean
 }
 
-/** How long a ticket waits for the relay that belongs into it. */
-const relayTimeout = "3 seconds"
 /** How long subscribers may take to leave after the end. */
 const audienceGrace = "3 seconds"
 
@@ -36,11 +34,7 @@ const run = Effect.fnUntraced(function* (input: Input) {
   for (const { codec, kind } of source.skipped) yield* output.hint(`left out: ${kind} track in ${codec}`)
   const broadcast = yield* LocalBroadcast.fromImport(source, { loop: input.loop, wait: input.wait })
 
-  if (!(yield* Relay.disabled) && Option.isNone(yield* Relay.wait(relayTimeout))) {
-    yield* output.hint(
-      `no relay answered within ${relayTimeout}: the ticket leads here from this machine and network only`
-    )
-  }
+  yield* Relay.waitToShare("the ticket leads here")
   const ticket = yield* live.publish(input.name, broadcast)
   const text = LiveTicket.format(ticket)
   yield* output.event("publishing", { ticket: text, id: ticket.addr.id, name: ticket.name }, `publishing at ${text}`)
