@@ -8,11 +8,11 @@ import { pathToFileURL } from "node:url"
 import { liveBytes } from "./Heap.ts"
 import type { Row } from "./Row.ts"
 
-const rounds = 3
+const rounds = 10
 const name = "GossipMulti-n1000-r30"
 const many = 10_000
 
-/** Messages handled per second of CPU, the best of some runs: the machine may be busy with other things. */
+/** Messages handled per second of CPU, the best of ten runs: the first ones also compile, and the machine may be busy with other things. */
 const speed = (): Row => {
   const scenario = Scenarios.reference.find((one) => one.name === name)
   if (scenario === undefined) throw new Error(`no scenario ${name}`)

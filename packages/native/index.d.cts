@@ -107,7 +107,7 @@ export interface BindOptions {
    * connection up when one stream has more than 1,024 gaps, which losses in a larger window can make.
    */
   readonly streamReceiveWindowBytes?: number
-  /** Streams that the peer may have open at once. 100 each without it. */
+  /** Streams that the peer may have open at once. 100 each without it. The peer hears of room once more than an eighth of them is over. */
   readonly maxUniStreams?: number
   readonly maxBiStreams?: number
   /**

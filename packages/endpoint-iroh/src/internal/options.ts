@@ -33,7 +33,10 @@ export interface CommonOptions {
   readonly peers?: ReadonlyArray<EndpointAddr.EndpointAddr>
   /** Milliseconds until a dial gives up, at least 1 and at most 2^31-1; `Limits.connectTimeoutMs` without it. */
   readonly connectTimeoutMs?: number
-  /** Streams of each kind that a peer may have open at once; `Limits.concurrentUniStreams`, `concurrentBiStreams` without it. */
+  /**
+   * Streams of each kind that a peer may have open at once; `Limits.concurrentUniStreams`, `concurrentBiStreams` without it. The peer
+   * hears of room once more than an eighth of them is over.
+   */
   readonly maxUniStreams?: number
   readonly maxBiStreams?: number
 }

@@ -24,7 +24,6 @@ export class Recent {
   constructor(width: number, salt: number) {
     this.#width = width
     this.#salt = salt
-    this.#resize(leastCapacity)
   }
 
   get size(): number {
@@ -33,6 +32,7 @@ export class Recent {
 
   /** The position of an id, or -1. `hash`: `Rng.hash` of the id. Positions hold until the next `add`. */
   find(id: MessageId, hash: number): number {
+    if (this.#size === 0) return -1
     const slots = this.#slots
     const last = slots.length - 2
     for (let at = this.#slotOf(hash); ; at = (at + 2) & last) {
@@ -48,7 +48,8 @@ export class Recent {
    */
   add(id: MessageId, hash: number): number {
     if (this.#used === this.#ids.length) {
-      this.#resize(this.#size * 2 > this.#ids.length ? 2 * this.#ids.length : this.#ids.length)
+      const capacity = Math.max(leastCapacity, this.#ids.length)
+      this.#resize(this.#size * 2 > capacity ? 2 * capacity : capacity)
     }
     const position = (this.#first + this.#used++) & (this.#ids.length - 1)
     this.#ids[position] = id
@@ -141,4 +142,5 @@ export class Recent {
   }
 }
 
-const leastCapacity = 4
+/** Of those that hold anything at all: many topics never refuse an id. */
+const leastCapacity = 16
