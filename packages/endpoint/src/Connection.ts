@@ -29,7 +29,11 @@ export interface Path {
 export class DatagramTooLarge extends Schema.TaggedError<DatagramTooLarge>()("DatagramTooLarge", {
   bytes: Schema.Int,
   maxBytes: Schema.Int
-}) {}
+}) {
+  override get message(): string {
+    return `a datagram of ${this.bytes} bytes is too large: ${this.maxBytes} fit at the moment`
+  }
+}
 
 export interface Connection {
   readonly alpn: string

@@ -6,7 +6,7 @@
 import { Context, type Effect, Schema, type Scope, type Stream } from "effect"
 import type { Connection } from "./Connection.ts"
 import type { EndpointAddr } from "./EndpointAddr.ts"
-import { EndpointId } from "./EndpointId.ts"
+import { EndpointId, fmtShort } from "./EndpointId.ts"
 
 /** Dialing the own id. */
 export class SelfDial extends Schema.TaggedError<SelfDial>()("SelfDial", {}) {}
@@ -45,7 +45,34 @@ export class ConnectError extends Schema.TaggedError<ConnectError>()("ConnectErr
     EndpointClosed,
     TransportFailure
   ])
-}) {}
+}) {
+  override get message(): string {
+    return `cannot connect to ${fmtShort(this.peer)}: ${explain(this.reason)}`
+  }
+}
+
+const explain = (reason: ConnectError["reason"]): string => {
+  switch (reason._tag) {
+    case "SelfDial":
+      return "that is this endpoint itself"
+    case "NoAddress":
+      return "nobody knows where it lives; dial it with an address, or tell the address book"
+    case "WrongAlpn":
+      return `it speaks none of ${reason.offered.join(", ")}; another version of the program may run there`
+    case "WrongId":
+      return "somebody else answered at its address, which may be out of date"
+    case "Refused":
+      return "it refused; it may have no room, try again later"
+    case "ClosedByPeer":
+      return `it closed the connection at once (code ${reason.code}${reason.reason === "" ? "" : `, ${reason.reason}`})`
+    case "ConnectTimeout":
+      return `nobody answered within ${reason.timeoutMs} ms; it may be gone, or no way leads to it`
+    case "EndpointClosed":
+      return "this endpoint is closed"
+    case "TransportFailure":
+      return reason.message
+  }
+}
 
 /** What carries this endpoint and what that can do. */
 export interface Backing {

@@ -9,7 +9,7 @@
  * Codes are the transport's own, raw (RFC 9000 section 19.4): integers up to 2^53-1. Protocols that map them do so above.
  */
 import { type Effect, Schema } from "effect"
-import { Close } from "./Close.ts"
+import { Close, format } from "./Close.ts"
 
 /** Nothing to give or take right now. */
 export const Blocked: unique symbol = Symbol.for("@effect-live/endpoint/Blocked")
@@ -26,11 +26,32 @@ export class PeerStopped extends Schema.TaggedError<PeerStopped>()("PeerStopped"
 /** We finished, reset or stopped this stream ourselves. */
 export class StreamEnded extends Schema.TaggedError<StreamEnded>()("StreamEnded", {}) {}
 /** The connection ended under the stream. */
-export class ConnectionLost extends Schema.TaggedError<ConnectionLost>()("ConnectionLost", { close: Close }) {}
+export class ConnectionLost extends Schema.TaggedError<ConnectionLost>()("ConnectionLost", { close: Close }) {
+  override get message(): string {
+    return `the connection has ended: ${format(this.close)}`
+  }
+}
 
 export class StreamError extends Schema.TaggedError<StreamError>()("StreamError", {
   reason: Schema.Union([PeerReset, PeerStopped, StreamEnded, ConnectionLost])
-}) {}
+}) {
+  override get message(): string {
+    return explain(this.reason)
+  }
+}
+
+const explain = (reason: StreamError["reason"]): string => {
+  switch (reason._tag) {
+    case "PeerReset":
+      return `the peer reset the stream (code ${reason.code})`
+    case "PeerStopped":
+      return `the peer reads no more of the stream (code ${reason.code})`
+    case "StreamEnded":
+      return "we have ended the stream ourselves"
+    case "ConnectionLost":
+      return reason.message
+  }
+}
 
 export interface RecvStream {
   /** The next chunk (never empty), or why there is none. The chunk belongs to the caller. */

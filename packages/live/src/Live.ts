@@ -63,7 +63,7 @@ export class SubscribeError extends Schema.TaggedError<SubscribeError>()("Subscr
 const explain = (reason: SubscribeError["reason"]): string => {
   switch (reason._tag) {
     case "Unreachable":
-      return `the publisher cannot be reached (${reason.cause.reason._tag})`
+      return `the publisher cannot be reached: ${reason.cause.message}`
     case "NoAnswer":
       return `no answer within ${reason.timeoutMs} ms: the publisher is gone, or no way leads to it`
     case "NotAnnounced":

@@ -2,7 +2,7 @@
  * A broadcast: a set of tracks that are looked up by name when somebody asks for one (moq-lite section 1). Consumers are the same
  * whether the broadcast is made here or comes from a peer.
  */
-import { Close } from "@effect-live/endpoint/Close"
+import { Close, format } from "@effect-live/endpoint/Close"
 import { Effect, Schema, type Scope } from "effect"
 import * as ErrorCode from "./ErrorCode.ts"
 import type { GroupConsumer } from "./Group.ts"
@@ -39,7 +39,32 @@ export class SubscribeError extends Schema.TaggedError<SubscribeError>()("Subscr
     GoingAway,
     Unsupported
   ])
-}) {}
+}) {
+  override get message(): string {
+    return `cannot subscribe to the track "${this.track}": ${explain(this.reason)}`
+  }
+}
+
+const explain = (reason: SubscribeError["reason"]): string => {
+  switch (reason._tag) {
+    case "NotFound":
+      return "the publisher has none of that name"
+    case "BroadcastEnded":
+      return "the broadcast has ended"
+    case "Refused":
+      return `the publisher refused (code ${reason.code})`
+    case "NoAnswer":
+      return `no answer within ${reason.timeoutMs} ms`
+    case "SessionEnded":
+      return `the session has ended: ${format(reason.close)}`
+    case "LimitReached":
+      return `the limit ${reason.limit} of this side is reached`
+    case "GoingAway":
+      return `the publisher says goodbye; ${reason.uri === "" ? "dial it again" : `it can be had at ${reason.uri}`}`
+    case "Unsupported":
+      return `${reason.version}, which was agreed on, cannot fetch`
+  }
+}
 
 /** How a broadcast ended. */
 export type Ended = { readonly _tag: "Finished" } | { readonly _tag: "Aborted"; readonly code: number }

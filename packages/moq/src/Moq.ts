@@ -34,12 +34,35 @@ export class ShutDown extends Schema.TaggedError<ShutDown>()("ShutDown", {}) {}
 export class PublishError extends Schema.TaggedError<PublishError>()("PublishError", {
   path: Schema.String,
   reason: Schema.Union([InvalidPath, TooManyBroadcasts, ShutDown])
-}) {}
+}) {
+  override get message(): string {
+    return `cannot publish "${this.path}": ${explain(this.reason)}`
+  }
+}
 
 /** There is no session to a peer. */
 export class MoqError extends Schema.TaggedError<MoqError>()("MoqError", {
   reason: Schema.Union([ConnectError, TooManySessions, ShutDown])
-}) {}
+}) {
+  override get message(): string {
+    return `no session: ${explain(this.reason)}`
+  }
+}
+
+const explain = (reason: (PublishError | MoqError)["reason"]): string => {
+  switch (reason._tag) {
+    case "InvalidPath":
+      return `the path cannot be carried: ${reason.fault}`
+    case "TooManyBroadcasts":
+      return `${reason.limit} broadcasts are published, which is the limit`
+    case "TooManySessions":
+      return `${reason.limit} sessions are open, which is the limit`
+    case "ShutDown":
+      return "the service was shut down"
+    case "ConnectError":
+      return reason.message
+  }
+}
 
 /** Somebody who connected, before anything was announced to them. */
 export interface Incoming {

@@ -1,4 +1,4 @@
-import { assert, it } from "vitest"
+import { assert, it, onTestFinished } from "vitest"
 import * as N from "./support/native.ts"
 import { spawnChild, spawnPeer } from "./support/peer.ts"
 import { suite } from "./support/suite.ts"
@@ -53,6 +53,17 @@ suite("the addon withstands", ({ END, OVER, Token }) => {
   it("a close with thousands of operations waiting, and tells every one", { timeout: 60_000 }, async () => {
     assert.deepStrictEqual(await wellEnded("waiters"), { told: 6000 })
   })
+
+  it(
+    "more streams in motion than a batch of wake-ups holds: timers run all the while",
+    { timeout: 30_000 },
+    async () => {
+      const { child, line } = spawnChild("pingPong")
+      // whose event loop never gets its turn does not hear that we have gone either
+      onTestFinished(() => void child.kill("SIGKILL"))
+      assert.deepStrictEqual(await line(), { timers: 20, playing: 4000 })
+    }
+  )
 
   it("garbage collection of its objects in every order", { timeout: 60_000 }, async () => {
     assert.deepStrictEqual(await wellEnded("gc"), { orders: 24 })

@@ -9,7 +9,7 @@ import * as N from "./native.ts"
 
 if (N.loaded instanceof Error) throw N.loaded
 const addon = N.loaded
-const { BLOCKED, OVER, Token, watch } = addon
+const { BLOCKED, OVER, Token, wait, watch } = addon
 const gc = (): void => {
   assert(globalThis.gc !== undefined, "node --expose-gc")
   globalThis.gc()
@@ -183,6 +183,28 @@ const roles: Record<string, (...args: ReadonlyArray<string>) => Promise<unknown>
     await Promise.all([N.close(a), N.close(b)])
     await Promise.all(streams)
     tell({ told })
+  },
+
+  /** More streams play ping and pong in this process than one batch of wake-ups holds, and timers are to run all the while. */
+  pingPong: async () => {
+    const streams = 2000
+    const { dialed, accepted } = await pair({ maxBiStreams: 2 * streams })
+    const [ball, room] = [new Uint8Array(1), new Uint8Array(8)]
+    const play = ({ recv, send }: Addon.BiStream): void => {
+      while (recv.tryRead(room) >= 0) send.tryWrite(ball)
+      wait(recv.token, () => play({ recv, send }))
+    }
+    const playing: Array<Addon.BiStream> = []
+    for (let i = 0; i < streams; i++) {
+      const here = await N.openBi(dialed)
+      here.send.tryWrite(ball)
+      playing.push(here, await N.acceptBi(accepted))
+    }
+    for (const stream of playing) play(stream)
+    let timers = 0
+    for (; timers < 20; timers++) await sleep(1)
+    tell({ timers, playing: playing.length })
+    process.exit(0)
   },
 
   /** Drops every object in every order; what is left must work, and nothing may abort. */

@@ -4,7 +4,7 @@ import { Cause, Effect, Equal, Exit, Schema, type Scope } from "effect"
 import type { AddressBook } from "../../AddressBook.ts"
 import type { Connection } from "../../Connection.ts"
 import type { ConnectError, Endpoint } from "../../Endpoint.ts"
-import { End, type RecvStream, type SendStream, StreamError } from "../../Stream.ts"
+import { Blocked, End, type RecvStream, type SendStream, StreamError } from "../../Stream.ts"
 
 /** One endpoint with the address book that it asks. */
 export interface Party {
@@ -92,6 +92,19 @@ export const readAll = (recv: RecvStream): Effect.Effect<Uint8Array, StreamError
 
 export const sendAll = (send: SendStream, bytes: Uint8Array): Effect.Effect<void, StreamError> =>
   Effect.map(send.write(bytes), () => send.finish())
+
+/** Writes a chunk over and over until there is no credit: how many bytes were taken. */
+export const fill = (send: SendStream, chunk: Uint8Array): Effect.Effect<number, StreamError | CaseFailed> =>
+  Effect.gen(function* () {
+    let written = 0
+    for (;;) {
+      const taken = send.tryWrite(chunk)
+      if (taken === Blocked) return written
+      if (taken instanceof StreamError) return yield* taken
+      written += taken
+      yield* check(written < 64_000_000, "the writer is held back before 64 MB")
+    }
+  })
 
 /** A uni stream that both ends know: one byte was sent and read. */
 export const uni = (from: Connection, to: Connection) =>

@@ -7,6 +7,7 @@ import {
   check,
   connected,
   dies,
+  fill,
   pattern,
   readAll,
   reasonOf,
@@ -140,14 +141,7 @@ export const streams: ReadonlyArray<Case> = [
       const { here, there } = yield* connected(a, b)
       const { recv, send } = yield* uni(here, there)
       const chunk = pattern(1000)
-      let written = 0
-      for (;;) {
-        const taken = send.tryWrite(chunk)
-        if (taken === Blocked) break
-        if (taken instanceof StreamError) return yield* taken
-        written += taken
-        yield* check(written < 64_000_000, "the writer is held back before 64 MB")
-      }
+      const written = yield* fill(send, chunk)
       send.finish()
       const bytes = yield* readAll(recv)
       yield* same(bytes.length, written, "bytes")
@@ -221,14 +215,7 @@ export const streams: ReadonlyArray<Case> = [
       const { here, there } = yield* connected(a, b)
       const { recv, send } = yield* uni(here, there)
       const chunk = pattern(65_536)
-      let written = 0
-      for (;;) {
-        const taken = send.tryWrite(chunk)
-        if (taken === Blocked) break
-        if (taken instanceof StreamError) return yield* taken
-        written += taken
-        yield* check(written < 64_000_000, "the writer is held back before 64 MB")
-      }
+      const written = yield* fill(send, chunk)
       const draining = Effect.gen(function* () {
         let bytes = 0
         for (let value = yield* recv.read; value !== End; value = yield* recv.read) bytes += value.length
